@@ -1,0 +1,1 @@
+"""Words that every part of Millrace shares: numbers, time, ids, errors, limits."""

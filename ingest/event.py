@@ -1,0 +1,69 @@
+"""The hand-off between the gateway and the stream: an envelope of accepted events, in columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+import pyarrow as pa
+import xxhash
+
+ENVELOPE_VERSION = b"1"
+HEADER_VERSION = "millrace-envelope"
+HEADER_PRODUCER = "millrace-producer"
+HEADER_SEQUENCE = "millrace-sequence"
+
+INSTANT = pa.timestamp("us", tz="UTC")
+
+ENVELOPE_SCHEMA = pa.schema(
+    [
+        # Who the event is: 128 bits over merchant, source and id. No timestamp, or a retry with a new one would double.
+        pa.field("key", pa.binary(16), nullable=False),
+        # What it says: a copy under the same key with another body is a conflict, and must be seen.
+        pa.field("body_hash", pa.uint64(), nullable=False),
+        pa.field("merchant_id", pa.string(), nullable=False),
+        pa.field("event_id", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("type", pa.string(), nullable=False),
+        pa.field("subject", pa.string(), nullable=False),
+        pa.field("occurred_at", INSTANT, nullable=False),
+        pa.field("received_at", INSTANT, nullable=False),
+        # Scalars as the text that the sender wrote; nested objects with dotted names; arrays as JSON.
+        pa.field("properties", pa.map_(pa.string(), pa.string()), nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """Events of one Kafka message. ``producer`` and ``sequence`` tell a re-delivery from a client's repeat."""
+
+    producer: UUID
+    sequence: int
+    events: pa.RecordBatch
+
+
+def event_key(merchant_id: str, source: str, event_id: str) -> bytes:
+    """The 128-bit identity of an event (XXH3-128, big endian) by which copies are found.
+
+    xxh3 is no cryptographic hash: whoever can choose ids could make two of their own collide. The merchant is
+    part of what is hashed, so that nobody can reach another merchant's events.
+    """
+    return xxhash.xxh3_128_digest(f"{merchant_id}\0{source}\0{event_id}".encode())
+
+
+def body_hash(type_: str, subject: str, time_text: str, properties: dict[str, str]) -> int:
+    """The 64-bit digest of what an event says (XXH3-64); ``time_text`` is empty when the sender gave no time.
+
+    The order of properties does not count, and neither does a time that we set: two tries of one request are equal.
+    """
+    parts = [type_, subject, time_text]
+    for name in sorted(properties):
+        parts.append(name)
+        parts.append(properties[name])
+    return xxhash.xxh3_64_intdigest("\0".join(parts).encode())
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """The partition of a key: by identity, so that copies always meet and a busy customer heats none."""
+    return int.from_bytes(key[:8], "big") % partitions
