@@ -38,9 +38,7 @@ BLOCK_EVENTS_MAX = 100_000
 DEAD_LETTER_RUN_MAX = 10_000
 
 assert DECOMPRESSED_BYTES_MAX >= BODY_BYTES_MAX, "a plain body must fit what a packed one may unfold to"
-assert DEDUPE_HORIZON_DAYS >= EVENT_AGE_DAYS_MAX, (
-    "a copy may come as late as its event; it must still be known"
-)
+assert DEDUPE_HORIZON_DAYS >= EVENT_AGE_DAYS_MAX, "a copy may come as late as its event; it must still be known"
 assert ENVELOPE_EVENTS_MAX >= EVENTS_PER_REQUEST_MAX, "one request must fit one envelope a partition"
 assert QUANTITY_DIGITS_MAX + QUANTITY_SCALE < DECIMAL_PRECISION, "a single value must leave room for sums"
 assert AMOUNT_SCALE == 2 * QUANTITY_SCALE, "a product of two scale-12 numbers has scale 24"

@@ -48,9 +48,7 @@ def day_start(day: date, zone: str) -> datetime:
 
 def monthly_period(anchor: date, months: int, zone: str) -> Period:
     """The ``months``-th monthly period (0 is the first) of a subscription that began on ``anchor``."""
-    return Period(
-        day_start(add_months(anchor, months), zone), day_start(add_months(anchor, months + 1), zone)
-    )
+    return Period(day_start(add_months(anchor, months), zone), day_start(add_months(anchor, months + 1), zone))
 
 
 def period_of_month(anchor: date, month: date, zone: str) -> Period | None:

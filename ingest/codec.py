@@ -43,9 +43,7 @@ def decode_envelope(value: bytes | None, headers: Iterable[tuple[str, bytes]]) -
     named = dict(headers)
     version = named.get(HEADER_VERSION, b"")
     if version != ENVELOPE_VERSION:
-        raise BadEvent(
-            "envelope_version_unknown", f"envelope version {version[:16]!r} is not {ENVELOPE_VERSION!r}"
-        )
+        raise BadEvent("envelope_version_unknown", f"envelope version {version[:16]!r} is not {ENVELOPE_VERSION!r}")
     try:
         producer = UUID(bytes=named[HEADER_PRODUCER])
         sequence = int.from_bytes(named[HEADER_SEQUENCE], "big")

