@@ -1,0 +1,1 @@
+"""What is sold to whom: merchants, meters, plans, prices, customers, subscriptions."""

@@ -1,0 +1,1 @@
+"""Postgres schema revisions, driven from code."""
