@@ -1,0 +1,1 @@
+"""Numbered changes of the usage store, each forward and backward."""
