@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from core.clock import Clock
 from core.errors import Stop, Transient
 
 # Kafka keeps the log longer than any restore of the other stores may take; a broker that cannot delete ignores it.
 RETENTION_MS = 7 * 24 * 3600 * 1000
+
+
+def open_admin(bootstrap: str) -> AdminClient:
+    """An administrative client of the log; connects on first use."""
+    return AdminClient({"bootstrap.servers": bootstrap, "socket.timeout.ms": 5000, "log_level": 2})
 
 
 def ensure_topic(admin: AdminClient, topic: str, partitions: int, *, replication: int = 1) -> str:

@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 from clickhouse import client as clickhouse_client
 from clickhouse.client import UsageStore
 from core.db import open_engine
+from runtime import topic
 from runtime.settings import Settings
 
 
@@ -23,4 +24,4 @@ def open_usage_store(settings: Settings) -> UsageStore:
 
 def open_admin(settings: Settings) -> AdminClient:
     """An administrative client of the log."""
-    return AdminClient({"bootstrap.servers": settings.kafka, "socket.timeout.ms": 5000, "log_level": 2})
+    return topic.open_admin(settings.kafka)

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import pytest
-from confluent_kafka.admin import AdminClient
 from sqlalchemy import Engine, create_engine, text
 
 from clickhouse.client import UsageStore, open_usage_store
@@ -22,19 +20,14 @@ from clickhouse.migrate import migrate
 from core.clock import ManualClock, SystemClock
 from core.db import open_engine
 from migrations.apply import upgrade
-from runtime.embedded.stack import EmbeddedPorts, EmbeddedStack
-from runtime.topic import wait_for_topic
+from runtime.embedded.endpoints import Endpoints
+from runtime.embedded.ports import EmbeddedPorts
+from runtime.embedded.stack import embedded_parts
+from runtime.embedded.stack import endpoints as endpoints_of
+from runtime.embedded.supervisor import Supervisor
+from runtime.topic import open_admin, wait_for_topic
 
 NUMBERS = count(1)
-
-
-@dataclass(frozen=True)
-class Endpoints:
-    """Where the three engines listen, whoever started them."""
-
-    kafka: str
-    clickhouse_url: str
-    postgres_url: str
 
 
 @pytest.fixture(scope="session")
@@ -46,12 +39,15 @@ def endpoints(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoints]:
         "postgres": os.environ.get("MILLRACE_POSTGRES_URL"),
     }
     without = frozenset(name for name, url in given.items() if url)
-    home = tmp_path_factory.mktemp("stack")
-    with EmbeddedStack(home, EmbeddedPorts.free(), without=without) as stack:
-        yield Endpoints(
-            given["kafka"] or stack.endpoints.kafka,
-            given["clickhouse"] or stack.endpoints.clickhouse_url,
-            given["postgres"] or stack.endpoints.postgres_url,
+    home, ports = tmp_path_factory.mktemp("stack"), EmbeddedPorts.free()
+    with Supervisor(home) as supervisor:
+        supervisor.start(embedded_parts(home, ports, without))
+        yield endpoints_of(
+            home,
+            ports,
+            kafka=given["kafka"],
+            clickhouse_url=given["clickhouse"],
+            postgres_url_given=given["postgres"],
         )
 
 
@@ -121,7 +117,7 @@ def usage_store(clickhouse_url: str) -> Iterator[UsageStore]:
 def topic(endpoints: Endpoints) -> Iterator[str]:
     """A fresh topic of four partitions."""
     name = f"test.{uuid4().hex[:8]}.usage-events"
-    admin = AdminClient({"bootstrap.servers": endpoints.kafka, "log_level": 2})
+    admin = open_admin(endpoints.kafka)
     wait_for_topic(admin, name, 4, SystemClock())
     yield name
     admin.delete_topics([name], request_timeout=5)[name].exception(10)

@@ -1,0 +1,1 @@
+"""One file a command; the list is in ``runtime/cli.py``."""

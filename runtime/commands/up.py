@@ -1,0 +1,41 @@
+"""``millrace up``: the whole stack on this machine, until Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType
+
+from rich.console import Console
+
+from runtime.settings import load_stack_settings
+from runtime.stack import running_stack
+
+COLOURS = {"ready": "green", "died": "red", "given_up": "bold red", "restarting": "yellow", "leftover": "yellow"}
+
+
+def up() -> None:
+    """Start broker, ClickHouse, Postgres, gateway and worker, and keep them serving until Ctrl-C or SIGTERM.
+
+    Everything lies under MILLRACE_HOME (default .millrace). A part that dies is started again. Any engine is
+    replaced by giving its URL: MILLRACE_KAFKA, MILLRACE_CLICKHOUSE_URL, MILLRACE_POSTGRES_URL.
+    """
+    console = Console(highlight=False)
+    stopping = threading.Event()
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        stopping.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, on_signal)
+    settings = load_stack_settings()
+
+    def on_event(kind: str, part: str, detail: str) -> None:
+        colour = COLOURS.get(kind, "dim")
+        console.print(f"[{colour}]{kind:>10}[/] {part} [dim]{detail}[/]")
+
+    with running_stack(settings, on_event, stopping.is_set) as stack:
+        if not stopping.is_set():
+            console.print(f"\nserving on [bold]{stack.endpoints.gateway_url}[/], data and logs in {settings.home}")
+            console.print(f"ClickHouse at {stack.endpoints.clickhouse_url} for any of its clients; Ctrl-C stops all\n")
+        stack.supervisor.wait(stopping.is_set)

@@ -1,0 +1,117 @@
+"""The whole of Millrace on one machine: engines, then schema and topic, then the processes that use them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from clickhouse import migrate
+from clickhouse.client import open_usage_store
+from core.clock import SystemClock
+from migrations.apply import upgrade
+from runtime.embedded.endpoints import Endpoints
+from runtime.embedded.part import Part, module_argv, module_env
+from runtime.embedded.ports import EmbeddedPorts
+from runtime.embedded.probes import http_answers
+from runtime.embedded.stack import CLICKHOUSE, KAFKA, POSTGRES, embedded_parts, endpoints
+from runtime.embedded.supervisor import OnEvent, Supervisor, ignore_event
+from runtime.settings import StackSettings
+from runtime.topic import open_admin, wait_for_topic
+
+GATEWAY = "gateway"
+WORKER = "worker"
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A running stack: where it serves, and who watches it."""
+
+    endpoints: Endpoints
+    supervisor: Supervisor
+    topic: str
+
+
+@contextmanager
+def running_stack(
+    settings: StackSettings,
+    on_event: OnEvent = ignore_event,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Iterator[Stack]:
+    """Start everything in order and stop it all at the end, whatever happens in between.
+
+    Engines for which the settings name a URL are not started. Raises ``PartFailed`` when a part does not come up.
+    """
+    ports = EmbeddedPorts(settings.kafka_port, settings.clickhouse_port, settings.postgres_port)
+    with Supervisor(settings.home, on_event) as supervisor:
+        supervisor.start(embedded_parts(settings.home, ports, replaced(settings)), cancelled=cancelled)
+        found = addresses(settings, ports)
+        if not cancelled():
+            prepare(found, settings)
+            supervisor.start(processes(settings, found), cancelled=cancelled)
+            supervisor.publish(found)
+        yield Stack(found, supervisor, settings.topic)
+
+
+def replaced(settings: StackSettings) -> frozenset[str]:
+    """The engines that a URL stands in for."""
+    given = {KAFKA: settings.kafka, CLICKHOUSE: settings.clickhouse_url, POSTGRES: settings.postgres_url}
+    return frozenset(name for name, url in given.items() if url)
+
+
+def addresses(settings: StackSettings, ports: EmbeddedPorts) -> Endpoints:
+    """Where everything is, embedded or given."""
+    return endpoints(
+        settings.home,
+        ports,
+        kafka=settings.kafka,
+        clickhouse_url=settings.clickhouse_url,
+        postgres_url_given=settings.postgres_url,
+        gateway_url=f"http://127.0.0.1:{settings.gateway_port}",
+    )
+
+
+def prepare(found: Endpoints, settings: StackSettings) -> None:
+    """Bring both schemas up to date and make the topic; all of it may be done again at any time."""
+    upgrade(found.postgres_url)
+    store = open_usage_store(found.clickhouse_url)
+    try:
+        migrate.migrate(store)
+    finally:
+        store.close()
+    wait_for_topic(open_admin(found.kafka), settings.topic, settings.partitions, SystemClock())
+
+
+def processes(settings: StackSettings, found: Endpoints) -> list[Part]:
+    """Our own processes, told by their environment where the engines are."""
+    env = {
+        **module_env(),
+        "MILLRACE_HOME": str(settings.home),
+        "MILLRACE_KAFKA": found.kafka,
+        "MILLRACE_CLICKHOUSE_URL": found.clickhouse_url,
+        "MILLRACE_POSTGRES_URL": found.postgres_url,
+        "MILLRACE_GATEWAY_PORT": str(settings.gateway_port),
+        "MILLRACE_TOPIC": settings.topic,
+        "MILLRACE_PARTITIONS": str(settings.partitions),
+    }
+    if settings.kafka is None:
+        # The embedded broker forgets everything when it dies, so what is acknowledged must be on disk first.
+        env["MILLRACE_JOURNAL_DIR"] = str(journal_dir(settings.home))
+    port = settings.gateway_port
+    return [
+        Part(WORKER, module_argv("runtime", "worker"), ready=lambda: True, env=env, grace_s=15),
+        Part(
+            GATEWAY,
+            module_argv("runtime", "gateway"),
+            ready=lambda: http_answers(port, "/readyz"),
+            env=env,
+            port=port,
+            grace_s=15,
+        ),
+    ]
+
+
+def journal_dir(home: Path) -> Path:
+    """Where the gateway journals in embedded mode."""
+    return home / "journal"
