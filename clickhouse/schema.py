@@ -83,9 +83,31 @@ CUSTOMERS: Schema = {
     "version": pl.UInt64(),
 }
 
+# The periods whose usage rating asks for in one question; ``row`` ties an answer to its place in the frame.
+USAGE_SCOPES: Schema = {
+    "question": pl.String(),
+    "row": pl.UInt32(),
+    "merchant_id": pl.String(),
+    "customer_id": pl.String(),
+    "meter_id": pl.String(),
+    "aggregation": pl.String(),
+    "period_start": INSTANT,
+    "period_end": INSTANT,
+}
+
+# What is known of each scope: ``quantity`` by its aggregation, window deltas counted, their span (null without any).
+PERIOD_USAGE: Schema = {
+    "events": pl.UInt64(),
+    "windows": pl.UInt64(),
+    "first_window": INSTANT,
+    "last_window": INSTANT,
+    "quantity": QUANTITY,
+}
+
 TABLES: dict[str, Schema] = {
     "usage_events": USAGE_EVENTS,
     "usage_windows": USAGE_WINDOWS,
     "usage_uniques": USAGE_UNIQUES,
     "customers": CUSTOMERS,
+    "usage_scopes": USAGE_SCOPES,
 }
