@@ -1,0 +1,60 @@
+"""Rating: a pure function from usage and prices to charge lines, over all subscriptions at once.
+
+Nothing here knows a clock, a database or a single subscription; preview, dry run and close all call ``rate``.
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+
+import polars as pl
+
+from core.frames import checked
+from rating.charge import AMOUNT, QUANTITY, RATED_LINES, TIERS
+from rating.fingerprint import input_hash
+from rating.inputs import DUE_PRICES, USAGE
+from rating.steps import STEP_ORDER
+from rating.terms import ReadPrices, read_prices
+
+
+def rate(usage: pl.DataFrame, prices: pl.DataFrame) -> pl.DataFrame:
+    """Charge lines (RATED_LINES) for every row of ``prices`` (DUE_PRICES), in the same order.
+
+    ``usage`` (USAGE) has at most one row per (subscription_id, price_id); where it has none the quantity is 0. A line
+    that cannot be rated is parked with its reason and a null amount; it never stops the others. The same frames
+    give the same lines, whatever the order of their rows.
+    """
+    read = read_prices(checked(prices, DUE_PRICES))
+    lines = measured(checked(usage, USAGE), prices)
+    worked = reduce(lambda frame, step: step(frame, read), STEP_ORDER, lines)
+    finished = explained(worked, read).with_columns(input_hash=input_hash())
+    return checked(finished.collect(), RATED_LINES)
+
+
+def measured(usage: pl.DataFrame, prices: pl.DataFrame) -> pl.LazyFrame:
+    """The lines to rate, each with its quantity and the evidence for it."""
+    return (
+        prices.lazy()
+        .join(usage.lazy(), on=["subscription_id", "price_id"], how="left", validate="1:1", maintain_order="left")
+        .with_columns(
+            pl.col("quantity").fill_null(pl.lit(0, dtype=QUANTITY)),
+            pl.col("events", "windows").fill_null(pl.lit(0, dtype=pl.UInt64)),
+        )
+        .with_row_index("line")
+    )
+
+
+def explained(lines: pl.LazyFrame, read: ReadPrices) -> pl.LazyFrame:
+    """Say of each line what is wrong with it, if anything; a parked line keeps no amount and no arithmetic."""
+    overflow = pl.when(pl.col("amount").is_null()).then(
+        pl.lit("the amount does not fit 14 digits before the point; nothing was rounded or cut")
+    )
+    return (
+        lines.join(read.refused.lazy(), on="price_id", how="left", maintain_order="left")
+        .with_columns(parked_reason=pl.coalesce("problem", "refused", overflow))
+        .with_columns(
+            amount=pl.when(pl.col("parked_reason").is_null()).then("amount").otherwise(pl.lit(None, dtype=AMOUNT)),
+            tiers=pl.when(pl.col("parked_reason").is_null()).then("tiers").otherwise(pl.lit([], dtype=TIERS)),
+            price=pl.col("definition"),
+        )
+    )

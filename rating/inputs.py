@@ -1,0 +1,39 @@
+"""What rating is given: the prices that are due, and the usage they apply to."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import polars as pl
+
+from core.frames import Schema
+from rating.charge import INSTANT, QUANTITY
+
+# One row per price of a subscription whose period is to be rated. ``definition`` is the price's JSON text;
+# ``problem`` says why the row cannot be rated, when that is known already.
+DUE_PRICES: Final[Schema] = {
+    "merchant_id": pl.String(),
+    "subscription_id": pl.String(),
+    "customer_id": pl.String(),
+    "subject": pl.String(),
+    "plan": pl.String(),
+    "price_id": pl.String(),
+    "meter_id": pl.String(),
+    "meter": pl.String(),
+    "aggregation": pl.String(),
+    "model": pl.String(),
+    "definition": pl.String(),
+    "currency": pl.String(),
+    "period_start": INSTANT,
+    "period_end": INSTANT,
+    "problem": pl.String(),
+}
+
+# At most one row per (subscription_id, price_id); a missing one means that nothing was used.
+USAGE: Final[Schema] = {
+    "subscription_id": pl.String(),
+    "price_id": pl.String(),
+    "quantity": QUANTITY,
+    "events": pl.UInt64(),
+    "windows": pl.UInt64(),
+}

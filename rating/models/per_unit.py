@@ -1,0 +1,32 @@
+"""Per unit: each unit costs the same.
+
+    amount = quantity x unit_price        {"model": "per_unit", "unit_price": "0.0000025"}
+
+No unit, no charge; a negative quantity (a correction) is credited at the same price.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import polars as pl
+
+from rating.definition import Fields
+from rating.exact import product, units
+from rating.shapes import TIER_TERMS, Model, Terms
+
+
+def read(fields: Fields) -> Terms:
+    """The one unbounded tier that this price is."""
+    zero = Decimal(0)
+    return [{"tier": 1, "from": zero, "to": None, "unit_price": fields.number("unit_price"), "flat_price": zero}]
+
+
+def charge(lines: pl.LazyFrame, terms: pl.LazyFrame) -> pl.LazyFrame:
+    """One step a line: all of its units."""
+    return lines.join(terms, on="price_id").with_columns(
+        amount=product(units(pl.col("quantity")), units(pl.col("unit_price")))
+    )
+
+
+PER_UNIT = Model(name="per_unit", terms=TIER_TERMS, read=read, charge=charge)

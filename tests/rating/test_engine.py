@@ -1,0 +1,138 @@
+"""The engine against a naive oracle, and what a run must promise: same inputs, same lines; one bad line stops no other."""
+
+from __future__ import annotations
+
+import random
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rating.charge import RATED_LINES
+from rating.engine import rate
+from tests.rating.oracle.charges import charge
+from tests.rating.rows import due_frame, due_price, rate_all, usage_frame, used
+
+PLACES = Decimal("0.000000000001")
+
+
+def decimals(digits_max: int, *, lowest: int = 0) -> st.SearchStrategy[Decimal]:
+    """Decimals of scale 12 whose size is spread over all magnitudes."""
+    wholes = st.integers(0, digits_max).flatmap(lambda digits: st.integers(lowest * 10**digits, 10**digits))
+    return wholes.map(lambda whole: Decimal(whole) * PLACES)
+
+
+UNIT_PRICES = decimals(26, lowest=-1)
+QUANTITIES = decimals(37, lowest=-1)
+
+
+@st.composite
+def graduated_prices(draw: st.DrawFn) -> dict[str, Any]:
+    """Prices of one to six tiers with any bounds, unit prices and flat prices."""
+    bounds = sorted({bound for bound in draw(st.lists(decimals(30), max_size=5)) if bound > 0})
+    tiers: list[dict[str, object]] = []
+    for bound in [*bounds, None]:
+        tier: dict[str, object] = {
+            "up_to": None if bound is None else format(bound, "f"),
+            "unit_price": format(draw(UNIT_PRICES), "f"),
+        }
+        if draw(st.booleans()):
+            tier["flat_price"] = format(draw(UNIT_PRICES), "f")
+        tiers.append(tier)
+    return {"model": "graduated", "tiers": tiers}
+
+
+PRICES = graduated_prices() | UNIT_PRICES.map(lambda price: {"model": "per_unit", "unit_price": format(price, "f")})
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> list[tuple[dict[str, Any], Decimal]]:
+    """Prices with quantities anywhere, exactly at a bound, and the smallest step to either side of one."""
+    found = []
+    for price in draw(st.lists(PRICES, min_size=20, max_size=60)):
+        bounds = [Decimal(tier["up_to"]) for tier in price.get("tiers", []) if tier["up_to"]]
+        near = [bound + step for bound in bounds for step in (-PLACES, Decimal(0), PLACES)]
+        found += [(price, quantity) for quantity in (draw(QUANTITIES), *near, Decimal(0))]
+    return found
+
+
+@settings(max_examples=60, deadline=None)
+@given(cases())
+def test_the_engine_equals_the_oracle_to_the_last_digit(priced: list[tuple[dict[str, Any], Decimal]]) -> None:
+    """Over random prices and quantities: the same unrounded amount, or parked where the amount does not fit."""
+    lines = rate_all(priced)
+
+    for line, (price, quantity) in zip(lines, priced, strict=True):
+        answer = charge(price, quantity)
+        assert (line["parked_reason"] is None) == answer.fits
+        if answer.fits:
+            assert line["amount"] == answer.amount
+            assert line["quantity"] == quantity
+
+
+def test_a_rerun_gives_the_same_bytes_whatever_the_order() -> None:
+    """Shuffled inputs give the same lines and the same hashes."""
+    rng = random.Random(7)
+    due = [due_price({"model": "per_unit", "unit_price": f"0.{n + 1}"}, n) for n in range(50)]
+    usage = [used(row, str(n)) for n, row in enumerate(due)]
+    first = rate(usage_frame(usage), due_frame(due)).sort("subscription_id")
+    rng.shuffle(due)
+    rng.shuffle(usage)
+
+    again = rate(usage_frame(usage), due_frame(due)).sort("subscription_id")
+
+    assert again.equals(first)
+    assert first["input_hash"].n_unique() == 50
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"customer_id": "cus_9"},
+        {"currency": "EUR"},
+        {"definition": '{"model": "per_unit", "unit_price": "0.2"}'},
+        {"meter": "other"},
+        {"quantity": "2.000000000001"},
+    ],
+)
+def test_the_hash_changes_with_every_input(change: dict[str, Any]) -> None:
+    """Whatever determines a line is under its hash."""
+    due = due_price({"model": "per_unit", "unit_price": "0.1"})
+    quantity = change.pop("quantity", "2")
+
+    before = rate(usage_frame([used(due, "2")]), due_frame([due]))["input_hash"]
+    after = rate(usage_frame([used(due, quantity)]), due_frame([due | change]))["input_hash"]
+
+    assert before[0] != after[0]
+
+
+def test_a_price_without_usage_keeps_a_line_of_zero() -> None:
+    """That nothing was used is said, not left out."""
+    due = due_price({"model": "per_unit", "unit_price": "0.1"})
+
+    line = rate(usage_frame([]), due_frame([due])).to_dicts()[0]
+
+    assert (line["quantity"], line["amount"], line["events"], line["parked_reason"]) == (0, 0, 0, None)
+
+
+def test_the_lines_have_the_declared_schema_even_when_there_are_none() -> None:
+    """No due price is an empty frame, not an error."""
+    assert rate(usage_frame([]), due_frame([])).schema == RATED_LINES
+
+
+def test_an_unknown_currency_parks_the_line() -> None:
+    """What could not be rounded later is not charged now."""
+    due = due_price({"model": "per_unit", "unit_price": "1"}, currency="XXX")
+
+    assert "XXX" in rate(usage_frame([]), due_frame([due]))["parked_reason"][0]
+
+
+def test_a_problem_known_before_parks_the_line() -> None:
+    """A reason that the caller gives wins over anything the engine would say."""
+    due = due_price({"model": "per_unit", "unit_price": "1"}, problem="the zone is unknown")
+
+    line = rate(usage_frame([]), due_frame([due])).to_dicts()[0]
+
+    assert (line["parked_reason"], line["amount"], line["tiers"]) == ("the zone is unknown", None, [])
