@@ -8,9 +8,9 @@ from typing import Final
 
 import polars as pl
 
+from catalog.price import Definition
 from core.frames import Schema
 from rating.charge import QUANTITY
-from rating.definition import Fields
 from rating.exact import UNITS
 
 # What a model is charged by: one row per tier of a price.
@@ -46,11 +46,11 @@ Terms = list[dict[str, object]]
 class Model:
     """One way to charge.
 
-    ``read`` turns a definition's fields into the rows of its terms (without ``price_id``) and reports what is wrong
-    through ``fields``. ``charge`` joins LINES with terms of the schema ``terms`` and answers STEPS.
+    ``read`` turns a definition, as the catalog checked it, into the rows of its terms (without ``price_id``).
+    ``charge`` joins LINES with terms of the schema ``terms`` and answers STEPS.
     """
 
     name: str
     terms: Schema
-    read: Callable[[Fields], Terms]
+    read: Callable[[Definition], Terms]
     charge: Callable[[pl.LazyFrame, pl.LazyFrame], pl.LazyFrame]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Final
 
 import polars as pl
 
+from catalog.fields import Faults
+from catalog.price import Definition, parse_price
 from core.errors import Refused
 from core.frames import Schema
 from core.money import minor_digits
-from rating.definition import finish, open_definition
 from rating.models import MODELS
 from rating.shapes import Terms
 
@@ -41,15 +43,32 @@ def read_prices(prices: pl.DataFrame) -> ReadPrices:
     return ReadPrices(frames, pl.DataFrame(refused, schema=REFUSED))
 
 
-def read_price(model: str, definition: str, currency: str) -> Terms:
-    """The terms of one price; raises ``Refused`` with everything that is wrong with it."""
+def read_price(model: str, text: str, currency: str) -> Terms:
+    """The terms of one price given as JSON text; raises ``Refused`` with everything that is wrong with it.
+
+    The catalog has checked it at its door. It is checked again, for a field that nobody knows could be the one that
+    changes the bill: a price is charged in full or not at all.
+    """
     minor_digits(currency)
-    fields = open_definition(definition)
-    named = fields.text("model")
-    if named not in MODELS:
-        raise Refused("model_unknown", f"the price has an unknown model {named!r}; known are {', '.join(MODELS)}")
-    if named != model:
-        raise Refused("model_differs", f"the price is filed under {model!r} but defined as {named!r}")
-    terms = MODELS[named].read(fields)
-    finish(fields)
-    return terms
+    definition = parsed(text)
+    if definition["model"] != model:
+        raise Refused("model_differs", f"the price is filed under {model!r} but says {definition['model']!r}")
+    if model not in MODELS:
+        raise Refused("model_unknown", f"rating has no model {model!r}")
+    return MODELS[model].read(definition)
+
+
+def parsed(text: str) -> Definition:
+    """The definition in its one spelling."""
+    try:
+        raw = json.loads(text)
+    except ValueError as error:
+        raise Refused("price_not_json", f"the price is not JSON: {error}") from error
+    if not isinstance(raw, dict):
+        raise Refused("price_not_mapping", "the price is not a JSON object")
+    faults = Faults()
+    definition = parse_price(raw, "", faults)
+    if definition is None or faults.problems:
+        told = "; ".join(f"{problem.field} {problem.message}" for problem in faults.problems)
+        raise Refused("price_invalid", f"the price is invalid: {told}", problems=tuple(faults.problems))
+    return definition

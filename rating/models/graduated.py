@@ -14,44 +14,32 @@ first tier's unit price, with no flat price.
 from __future__ import annotations
 
 from decimal import Decimal
-from itertools import pairwise
 
 import polars as pl
 
+from catalog.price import Definition
 from rating.charge import QUANTITY
-from rating.definition import Fields
 from rating.exact import plus, product, units, whole
 from rating.shapes import TIER_TERMS, Model, Terms
 
 ONE_UNITS = 10**12
 
 
-def read(fields: Fields) -> Terms:
-    """One row a tier, each from where the one before it ends; bounds must rise and the last be open."""
-    rows = fields.rows("tiers")
-    bounds = [row.optional_number("up_to") for row in rows]
-    for row, bound in list(zip(rows, bounds, strict=True))[:-1]:
-        if bound is None:
-            row.wrong("up_to", "tier_unreachable", "only the last tier may be open")
-    if rows and bounds[-1] is not None:
-        rows[-1].wrong("up_to", "tiers_end", "the last tier must be open (null), or units above it have no price")
-    lower = [Decimal(0), *(bound for bound in bounds[:-1] if bound is not None)]
-    for row, (below, above) in zip(rows, pairwise(lower), strict=False):
-        if above <= below:
-            row.wrong("up_to", "tiers_not_rising", f"must be above {below}")
-    terms: Terms = [
+def read(definition: Definition) -> Terms:
+    """One row a tier, each from where the one before it ends."""
+    tiers = definition["tiers"]
+    assert isinstance(tiers, list), "the catalog has checked it"
+    bounds = [None if tier["up_to"] is None else Decimal(tier["up_to"]) for tier in tiers]
+    return [
         {
             "tier": place,
             "from": start,
             "to": bound,
-            "unit_price": row.number("unit_price"),
-            "flat_price": row.number("flat_price", Decimal(0)),
+            "unit_price": Decimal(tier["unit_price"]),
+            "flat_price": Decimal(tier["flat_price"]),
         }
-        for place, (row, start, bound) in enumerate(zip(rows, lower, bounds, strict=False), start=1)
+        for place, (tier, start, bound) in enumerate(zip(tiers, [Decimal(0), *bounds[:-1]], bounds, strict=True), 1)
     ]
-    for row in rows:
-        row.refuse_unknown()
-    return terms
 
 
 def charge(lines: pl.LazyFrame, terms: pl.LazyFrame) -> pl.LazyFrame:

@@ -11,15 +11,15 @@ from decimal import Decimal
 
 import polars as pl
 
-from rating.definition import Fields
+from catalog.price import Definition
 from rating.exact import product, units
 from rating.shapes import TIER_TERMS, Model, Terms
 
 
-def read(fields: Fields) -> Terms:
+def read(definition: Definition) -> Terms:
     """The one unbounded tier that this price is."""
-    zero = Decimal(0)
-    return [{"tier": 1, "from": zero, "to": None, "unit_price": fields.number("unit_price"), "flat_price": zero}]
+    zero, unit_price = Decimal(0), Decimal(str(definition["unit_price"]))
+    return [{"tier": 1, "from": zero, "to": None, "unit_price": unit_price, "flat_price": zero}]
 
 
 def charge(lines: pl.LazyFrame, terms: pl.LazyFrame) -> pl.LazyFrame:

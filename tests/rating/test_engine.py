@@ -1,4 +1,4 @@
-"""The engine against a naive oracle, and what a run must promise: same inputs, same lines; one bad line stops no other."""
+"""The engine against a naive oracle, and what a run must promise: the same lines for the same inputs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def decimals(digits_max: int, *, lowest: int = 0) -> st.SearchStrategy[Decimal]:
     return wholes.map(lambda whole: Decimal(whole) * PLACES)
 
 
-UNIT_PRICES = decimals(26, lowest=-1)
+UNIT_PRICES = decimals(26)
 QUANTITIES = decimals(37, lowest=-1)
 
 
@@ -44,7 +44,12 @@ def graduated_prices(draw: st.DrawFn) -> dict[str, Any]:
     return {"model": "graduated", "tiers": tiers}
 
 
-PRICES = graduated_prices() | UNIT_PRICES.map(lambda price: {"model": "per_unit", "unit_price": format(price, "f")})
+def per_unit_price(price: Decimal) -> dict[str, Any]:
+    """A price of one unit price."""
+    return {"model": "per_unit", "unit_price": format(price, "f")}
+
+
+PRICES = graduated_prices() | UNIT_PRICES.map(per_unit_price)
 
 
 @st.composite
@@ -52,7 +57,8 @@ def cases(draw: st.DrawFn) -> list[tuple[dict[str, Any], Decimal]]:
     """Prices with quantities anywhere, exactly at a bound, and the smallest step to either side of one."""
     found = []
     for price in draw(st.lists(PRICES, min_size=20, max_size=60)):
-        bounds = [Decimal(tier["up_to"]) for tier in price.get("tiers", []) if tier["up_to"]]
+        tiers: list[dict[str, Any]] = price.get("tiers", [])
+        bounds = [Decimal(tier["up_to"]) for tier in tiers if tier["up_to"]]
         near = [bound + step for bound in bounds for step in (-PLACES, Decimal(0), PLACES)]
         found += [(price, quantity) for quantity in (draw(QUANTITIES), *near, Decimal(0))]
     return found

@@ -82,18 +82,6 @@ def test_tiers_whose_sum_does_not_fit_are_parked() -> None:
     assert "does not fit" in wraps["parked_reason"]
 
 
-def test_huge_parts_that_cancel_out_still_fit() -> None:
-    """Only the total counts: a rebate tier may bring it back."""
-    most = "99999999999999"
-    bounds_and_prices = (("1", most), ("2", most), ("3", f"-{most}"), (None, f"-{most}"))
-    tiers = [{"up_to": bound, "unit_price": price} for bound, price in bounds_and_prices]
-
-    line = rate_all([({"model": "graduated", "tiers": tiers}, "4")])[0]
-
-    assert line["parked_reason"] is None
-    assert line["amount"] == 0
-
-
 def test_a_flat_price_too_large_parks_the_line() -> None:
     """A flat price is bounds-checked like everything else."""
     tiers = [{"up_to": None, "unit_price": "1", "flat_price": "100000000000000"}]

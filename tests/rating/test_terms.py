@@ -14,26 +14,27 @@ TIER = {"up_to": None, "unit_price": "1"}
 BAD = [
     ('{"model": "per_unit"', "not JSON"),
     ("[1]", "not a JSON object"),
-    ('{"unit_price": "1"}', "unknown model ''"),
-    ('{"model": "per_moon", "unit_price": "1"}', "unknown model 'per_moon'"),
-    ('{"model": "per_unit"}', "unit_price: must be given"),
-    ('{"model": "per_unit", "unit_price": "one"}', "unit_price: 'one' is not a decimal number"),
-    ('{"model": "per_unit", "unit_price": NaN}', "unit_price: must be a decimal number"),
-    ('{"model": "per_unit", "unit_price": true}', "unit_price: must be a decimal number"),
-    ('{"model": "per_unit", "unit_price": "0.0000000000001"}', "unit_price: 0.0000000000001 has more than 12"),
-    ('{"model": "per_unit", "unit_price": "1", "minimum_amount": "5"}', "minimum_amount: is not a field"),
-    ('{"model": "per_unit", "unit_price": "1", "tiers": []}', "tiers: is not a field"),
+    ('{"unit_price": "1"}', "model is required"),
+    ('{"model": "per_moon", "unit_price": "1"}', "model must be one of"),
+    ('{"model": "per_unit"}', "unit_price is required"),
+    ('{"model": "per_unit", "unit_price": "one"}', "unit_price 'one' is not a decimal number"),
+    ('{"model": "per_unit", "unit_price": NaN}', "unit_price must be a decimal number"),
+    ('{"model": "per_unit", "unit_price": true}', "unit_price must be a decimal number"),
+    ('{"model": "per_unit", "unit_price": 0.5}', "unit_price must be a decimal number, written as text"),
+    ('{"model": "per_unit", "unit_price": "0.0000000000001"}', "unit_price 0.0000000000001 has more than 12"),
+    ('{"model": "per_unit", "unit_price": "1", "minimum_amount": "5"}', "minimum_amount is unknown here"),
+    ('{"model": "per_unit", "unit_price": "1", "tiers": []}', "tiers is unknown here"),
 ]
 BAD_TIERS = [
-    ([], "tiers: must be a list with at least one entry"),
-    (["x"], "tiers[0]: must be an object"),
-    ([{"up_to": "5", "unit_price": "1"}], "tiers[0].up_to: the last tier must be open"),
-    ([TIER, TIER], "tiers[0].up_to: only the last tier may be open"),
-    ([{"up_to": "0", "unit_price": "1"}, TIER], "tiers[0].up_to: must be above 0"),
-    ([{"up_to": 5, "unit_price": 1}, {"up_to": 5, "unit_price": 1}, TIER], "tiers[1].up_to: must be above 5"),
-    ([{"up_to": 5, "unit_price": 1}, {"up_to": 4, "unit_price": 1}, TIER], "tiers[1].up_to: must be above 5"),
-    ([{"up_to": None}], "tiers[0].unit_price: must be given"),
-    ([TIER | {"max_amount": "3"}], "tiers[0].max_amount: is not a field"),
+    ([], "tiers at least one tier is required"),
+    (["x"], "tiers[0] must be a mapping"),
+    ([{"up_to": "5", "unit_price": "1"}], "tiers[0].up_to the last tier must be without end"),
+    ([TIER, TIER], "tiers[0].up_to only the last tier may be without end"),
+    ([{"up_to": "0", "unit_price": "1"}, TIER], "tiers[0].up_to must be above 0"),
+    ([{"up_to": 5, "unit_price": 1}, {"up_to": 5, "unit_price": 1}, TIER], "tiers[1].up_to must be above 5"),
+    ([{"up_to": 5, "unit_price": 1}, {"up_to": 4, "unit_price": 1}, TIER], "tiers[1].up_to must be above 5"),
+    ([{"up_to": None}], "tiers[0].unit_price is required"),
+    ([TIER | {"max_amount": "3"}], "tiers[0].max_amount is unknown here"),
 ]
 
 
@@ -82,4 +83,4 @@ def test_a_bad_price_parks_its_own_line_only() -> None:
     lines = rate_all([(good, "1"), ('{"model": "per_unit"}', "1"), (good, "3")])
 
     assert [line["amount"] for line in lines] == [2, None, 6]
-    assert lines[1]["parked_reason"] == "the price is invalid: unit_price: must be given"
+    assert lines[1]["parked_reason"] == "the price is invalid: unit_price is required"
