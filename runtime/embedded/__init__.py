@@ -1,0 +1,1 @@
+"""The engines of a single machine, each from a wheel: Kafka-protocol broker, ClickHouse, PostgreSQL."""

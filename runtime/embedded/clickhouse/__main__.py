@@ -1,0 +1,63 @@
+"""Starts the front: ``python -m runtime.embedded.clickhouse --port 18123 --path .millrace/clickhouse``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import uvicorn
+
+from core.clock import SystemClock
+from runtime.embedded.clickhouse.app import build_app
+from runtime.embedded.clickhouse.connection import Engine, quoted_name
+from runtime.embedded.clickhouse.front import Front
+
+THREADS = 8
+# Of the machine's memory; what the machine has less of than it should is left to the other parts.
+MEMORY_RATIO = 0.5
+MARK_CACHE_BYTES = 512 * 1024 * 1024
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m runtime.embedded.clickhouse", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=18123)
+    parser.add_argument("--path", type=Path, required=True, help="the folder of the data")
+    parser.add_argument("--user", default="default")
+    parser.add_argument("--password", default="", help="asked of every client when not empty")
+    parser.add_argument("--threads", type=int, default=THREADS, help="queries that run at the same time")
+    parser.add_argument("--memory-ratio", type=float, default=MEMORY_RATIO, help="share of memory queries may use")
+    parser.add_argument("--database", default=None, help="made at the start when missing")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Serve until SIGTERM or SIGINT."""
+    given = arguments()
+    options = {
+        "max_server_memory_usage_to_ram_ratio": str(given.memory_ratio),
+        "mark_cache_size": str(MARK_CACHE_BYTES),
+    }
+    engine = Engine(given.path, options)
+    if given.database:
+        engine.ask(f"CREATE DATABASE IF NOT EXISTS {quoted_name(given.database)}")
+    front = Front(engine, SystemClock(), threads=given.threads, user=given.user, password=given.password)
+    try:
+        uvicorn.run(
+            build_app(front),
+            host=given.host,
+            port=given.port,
+            http="httptools",
+            lifespan="off",
+            access_log=False,
+            log_level="warning",
+            timeout_keep_alive=60,
+            timeout_graceful_shutdown=5,
+        )
+    finally:
+        front.close()
+
+
+if __name__ == "__main__":
+    main()

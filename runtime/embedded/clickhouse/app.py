@@ -1,0 +1,139 @@
+"""ClickHouse's HTTP interface as an ASGI application."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
+from typing import Any
+
+from runtime.embedded.clickhouse.body import Body, ClientGoneError, Receive, Send
+from runtime.embedded.clickhouse.connection import Connection, Result
+from runtime.embedded.clickhouse.errors import AUTHENTICATION_FAILED, EngineError
+from runtime.embedded.clickhouse.form import ExternalTable, take_form
+from runtime.embedded.clickhouse.front import Front, check_read_only, settled
+from runtime.embedded.clickhouse.intake import take_in
+from runtime.embedded.clickhouse.reply import (
+    Headers,
+    chosen_encoding,
+    common_headers,
+    error_headers,
+    packed,
+    summary,
+)
+from runtime.embedded.clickhouse.request import Ask, read_ask
+from runtime.embedded.clickhouse.run_insert import run_insert
+from runtime.embedded.clickhouse.run_read import run_read
+from runtime.embedded.clickhouse.statement import Kind, Statement
+
+Scope = MutableMapping[str, Any]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+OK_PATHS = ("/ping", "/replicas_status")
+
+
+def build_app(front: Front) -> App:
+    """The application; the caller starts and closes the front."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await answer(front, scope, receive, send)
+
+    return app
+
+
+async def answer(front: Front, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer one request."""
+    method, path = scope["method"], scope["path"]
+    if path in OK_PATHS:
+        return await send_whole(send, 200, [(b"content-type", b"text/html; charset=UTF-8")], b"Ok.\n")
+    if path != "/":
+        text = f"There is no handle {path}\n\nUse / or /ping for health checks.\nOr POST queries to /.\n"
+        return await send_whole(send, 404, [(b"content-type", b"text/plain; charset=UTF-8")], text.encode())
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    query_id = ""
+    started = Started(send)
+    try:
+        ask = read_ask(method, path, scope["query_string"], headers)
+        query_id = ask.query_id
+        await answer_ask(front, ask, receive, started)
+    except EngineError as error:
+        if started.begun:
+            raise
+        await send_error(front, query_id, error, send)
+    except ClientGoneError:
+        return None
+
+
+async def answer_ask(front: Front, ask: Ask, receive: Receive, send: Started) -> None:
+    """Answer a request for the engine."""
+    front.check_account(ask)
+    if ask.query is None and ask.method in ("GET", "HEAD"):
+        return await send_whole(send, 200, [(b"content-type", b"text/html; charset=UTF-8")], b"Ok.\n")
+    body = Body(receive, ask.content_encoding)
+    tables: list[ExternalTable] = []
+    if ask.content_type.startswith("multipart/form-data"):
+        ask, tables = await take_form(ask, body)
+    statement, first = await take_in(ask, body)
+    async with front.lease(ask) as lease:
+        connection = lease.connection
+        check_read_only(connection, ask, statement)
+        for table in tables:
+            await front.run(partial(table.create, connection))
+        if statement.kind is Kind.READ:
+            return await run_read(front, lease, ask, statement, (receive, send))
+        if statement.kind is Kind.DATA_INSERT:
+            result = await run_insert(front, connection, ask, statement, first, body)
+            output = b""
+        else:
+            result, output = await front.run(lambda: run_whole(connection, ask, statement))
+    return await send_result(front, ask, statement, result, output, send)
+
+
+def run_whole(connection: Connection, ask: Ask, statement: Statement) -> tuple[Result, bytes]:
+    """Run a statement that is neither a plain read nor an insert with data."""
+    with settled(connection, ask):
+        result = connection.query(statement.head, ask.default_format or "TabSeparated")
+        return result, result.bytes()
+
+
+async def send_result(front: Front, ask: Ask, statement: Statement, result: Result, output: bytes, send: Send) -> None:
+    """Answer with a small result that is there as a whole."""
+    output_format = ask.default_format or "TabSeparated"
+    if statement.kind is Kind.OTHER and statement.output_format:
+        output_format = statement.output_format
+    headers = common_headers(front.server, ask.query_id, output_format)
+    headers.append((b"x-clickhouse-summary", summary(result, len(output))))
+    encoding = chosen_encoding(ask.accept)
+    body = packed(output, encoding) if output else output
+    if body is not output:
+        assert encoding is not None
+        headers.append((b"content-encoding", encoding.encode()))
+    await send_whole(send, 200, headers, body)
+
+
+async def send_error(front: Front, query_id: str, error: EngineError, send: Send) -> None:
+    """Answer with the engine's error as ClickHouse words it."""
+    headers = error_headers(front.server, query_id, error)
+    if error.code == AUTHENTICATION_FAILED:
+        headers.append((b"www-authenticate", b'Basic realm="ClickHouse server HTTP API"'))
+    await send_whole(send, error.status, headers, error.line(front.engine.version).encode("utf-8", "replace"))
+
+
+async def send_whole(send: Send, status: int, headers: Headers, body: bytes) -> None:
+    """Send a reply of known length."""
+    length = (b"content-length", str(len(body)).encode())
+    await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
+    await send({"type": "http.response.body", "body": body})
+
+
+class Started:
+    """Sends on, and remembers whether the reply has begun."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.begun = False
+
+    async def __call__(self, message: MutableMapping[str, Any]) -> None:
+        """Send one message."""
+        self.begun = True
+        await self._send(message)

@@ -1,0 +1,144 @@
+"""What all requests share: the engine, its sessions, threads to run queries in, and who may ask."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from typing import TypeVar
+
+from core.clock import Clock
+from runtime.embedded.clickhouse.connection import Connection, Engine
+from runtime.embedded.clickhouse.errors import (
+    AUTHENTICATION_FAILED,
+    READONLY,
+    TOO_MANY_SIMULTANEOUS_QUERIES,
+    refusal,
+)
+from runtime.embedded.clickhouse.request import Ask
+from runtime.embedded.clickhouse.sessions import Sessions
+from runtime.embedded.clickhouse.statement import Kind, Statement, tokens
+
+Answer = TypeVar("Answer")
+
+WAITING_MAX = 200
+READ_ONLY_MESSAGE = (
+    "Cannot execute query in readonly mode. For queries over HTTP, method GET implies readonly."
+    " You should use method POST for modifying queries"
+)
+
+
+class Lease:
+    """A connection on loan to one request.
+
+    ``let_go`` comes before the last bytes of the reply: the client may use its session again as soon as it has them.
+    """
+
+    def __init__(self, connection: Connection, give_back: Callable[[], None] | None) -> None:
+        self.connection = connection
+        self._give_back = give_back
+
+    def let_go(self) -> None:
+        """Give a session back, once."""
+        give_back, self._give_back = self._give_back, None
+        if give_back is not None:
+            give_back()
+
+
+class Front:
+    """Everything that outlives a request."""
+
+    def __init__(self, engine: Engine, clock: Clock, *, threads: int, user: str, password: str) -> None:
+        self.engine = engine
+        self.sessions = Sessions(clock)
+        self.server: Mapping[str, str] = {"name": socket.gethostname(), "timezone": engine.timezone}
+        self._account = (user, password)
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="query")
+        self._gate = asyncio.Semaphore(threads)
+        self._waiting = 0
+
+    def check_account(self, ask: Ask) -> None:
+        """Raise ``EngineError`` unless user and password are the ones that this server was started with."""
+        user_ok = hmac.compare_digest(ask.user.encode(), self._account[0].encode())
+        password_ok = hmac.compare_digest(ask.password.encode(), self._account[1].encode())
+        if not (user_ok and password_ok):
+            raise refusal(
+                AUTHENTICATION_FAILED,
+                f"{ask.user}: Authentication failed: password is incorrect, or there is no user with such name",
+            )
+
+    async def run(self, job: Callable[[], Answer]) -> Answer:
+        """Run a blocking job in one of the threads."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, job)
+
+    @asynccontextmanager
+    async def lease(self, ask: Ask) -> AsyncIterator[Lease]:
+        """A connection for one request: the session's own, or a fresh one. Waits for its turn."""
+        if self._waiting >= WAITING_MAX:
+            raise refusal(TOO_MANY_SIMULTANEOUS_QUERIES, f"Too many simultaneous queries. {WAITING_MAX} are waiting")
+        self._waiting += 1
+        try:
+            await self._gate.acquire()
+        finally:
+            self._waiting -= 1
+        try:
+            lease = self._from_session(ask) if ask.session_id else Lease(await self.run(self.engine.open), None)
+            try:
+                yield lease
+            finally:
+                lease.let_go()
+                if not ask.session_id:
+                    await self.run(lease.connection.close)
+        finally:
+            self._gate.release()
+
+    def _from_session(self, ask: Ask) -> Lease:
+        assert ask.session_id is not None
+        # One user's session is not another's.
+        name = f"{ask.user}/{ask.session_id}"
+        session = self.sessions.take(name, ask.session_timeout_s, None if ask.session_check else self.engine.open)
+        return Lease(session.connection, lambda: self.sessions.give_back(name, close=ask.close_session))
+
+    def close(self) -> None:
+        """End the threads, the sessions and the engine."""
+        self._pool.shutdown()
+        self.sessions.close_all()
+        self.engine.close()
+
+
+def check_read_only(connection: Connection, ask: Ask, statement: Statement) -> None:
+    """Raise ``EngineError`` when a request that may not change anything wants to."""
+    in_session = ask.session_id is not None and ask.settings.get("readonly", "0") != "0"
+    if not (ask.read_only or in_session):
+        return
+    first = next(tokens(statement.head), None)
+    harmless = first is not None and first.upper in ("SET", "USE")
+    if statement.kind is Kind.DATA_INSERT or not (harmless or connection.only_reads(statement.head)):
+        raise refusal(READONLY, READ_ONLY_MESSAGE)
+
+
+@contextmanager
+def settled(connection: Connection, ask: Ask) -> Iterator[None]:
+    """The request's database and settings in force on its connection; a session gets its own settings back."""
+    if ask.database:
+        connection.use(ask.database)
+    if ask.session_id is None:
+        settings = dict(ask.settings)
+        read_only = settings.pop("readonly", None)
+        connection.apply(settings)
+        if read_only is not None:
+            # Last: nothing can be set after it.
+            connection.apply({"readonly": read_only})
+        yield
+        return
+    settings = {name: value for name, value in ask.settings.items() if name != "readonly"}
+    names = [name for name in settings if not name.startswith("param_")]
+    before = connection.read_settings(names) if names else {}
+    connection.apply(settings)
+    try:
+        yield
+    finally:
+        connection.restore(before)

@@ -1,0 +1,94 @@
+"""Runs an insert whose data stream in."""
+
+from __future__ import annotations
+
+from runtime.embedded.clickhouse.body import Body
+from runtime.embedded.clickhouse.connection import Connection, Result
+from runtime.embedded.clickhouse.front import Front, settled
+from runtime.embedded.clickhouse.request import Ask
+from runtime.embedded.clickhouse.statement import Statement
+
+# So much of a body is gathered before a thread takes it over; most inserts need one.
+BATCH_BYTES = 32 * 1024 * 1024
+
+
+async def run_insert(
+    front: Front, connection: Connection, ask: Ask, statement: Statement, first: bytes, body: Body
+) -> Result:
+    """Insert the data; when this returns they are in the table. Raises ``EngineError``, ``ClientGoneError``."""
+    insert = Insert(connection, ask, statement, body)
+    try:
+        ended = await insert.gather(first)
+        await front.run(insert.begin)
+        while not ended:
+            await front.run(insert.push)
+            ended = await insert.gather(b"")
+        return await front.run(insert.finish)
+    except BaseException:
+        await front.run(insert.abandon)
+        raise
+
+
+class Insert:
+    """One insert on its way."""
+
+    def __init__(self, connection: Connection, ask: Ask, statement: Statement, body: Body) -> None:
+        self._connection = connection
+        self._settled = settled(connection, ask)
+        self._statement = statement
+        self._body = body
+        self._plain_first = b""
+        self._pieces: list[bytes] = []
+        self._handle: object | None = None
+        self._is_settled = False
+
+    async def gather(self, first: bytes) -> bool:
+        """Wait for a batch of the body; whether that was all."""
+        self._plain_first = first
+        total = 0
+        while total < BATCH_BYTES:
+            piece = await self._body.next_raw()
+            if piece is None:
+                return True
+            self._pieces.append(piece)
+            total += len(piece)
+        return False
+
+    def begin(self) -> None:
+        """Open the insert."""
+        self._settled.__enter__()
+        self._is_settled = True
+        assert self._statement.output_format is not None
+        self._handle = self._connection.begin_insert(self._statement.head, self._statement.output_format)
+        if self._plain_first:
+            self._connection.append(self._handle, self._plain_first)
+
+    def push(self) -> None:
+        """Unpack and hand over what was gathered."""
+        pieces, self._pieces = self._pieces, []
+        for raw in pieces:
+            piece = self._body.decoder.decode(raw)
+            if piece:
+                self._connection.append(self._handle, piece)
+
+    def finish(self) -> Result:
+        """Hand over the rest and wait until it is in the table."""
+        self.push()
+        self._body.decoder.finish()
+        handle, self._handle = self._handle, None
+        result = self._connection.end_insert(handle)
+        self._unsettle()
+        return result
+
+    def abandon(self) -> None:
+        """Drop the insert."""
+        if self._handle is not None:
+            self._connection.cancel_insert(self._handle)
+            self._handle = None
+        self._connection.discard_rest()
+        self._unsettle()
+
+    def _unsettle(self) -> None:
+        if self._is_settled:
+            self._is_settled = False
+            self._settled.__exit__(None, None, None)

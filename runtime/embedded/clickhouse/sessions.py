@@ -1,0 +1,68 @@
+"""Sessions: a connection kept between requests under a name that the client chose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from core.clock import Clock
+from runtime.embedded.clickhouse.connection import Connection
+from runtime.embedded.clickhouse.errors import SESSION_IS_LOCKED, SESSION_NOT_FOUND, refusal
+
+TIMEOUT_S = 60
+TIMEOUT_S_MAX = 3600
+
+
+@dataclass
+class Session:
+    """One kept connection; ``busy`` while a request uses it."""
+
+    connection: Connection
+    idle_until_s: float
+    timeout_s: int
+    busy: bool = True
+
+
+class Sessions:
+    """All sessions of the process. Used from the event loop alone."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._sessions: dict[str, Session] = {}
+
+    def take(self, name: str, timeout_s: int, open_new: Callable[[], Connection] | None) -> Session:
+        """The session, for this request alone; ``open_new`` is ``None`` when it has to exist.
+
+        Raises ``EngineError`` when another request uses it, or when it does not exist but has to.
+        """
+        self.drop_idle()
+        session = self._sessions.get(name)
+        if session is None:
+            if open_new is None:
+                raise refusal(SESSION_NOT_FOUND, f"Session {name} not found")
+            session = Session(open_new(), 0.0, timeout_s)
+            self._sessions[name] = session
+        elif session.busy:
+            raise refusal(SESSION_IS_LOCKED, f"Session {name} is locked by a concurrent client")
+        session.busy, session.timeout_s = True, timeout_s
+        return session
+
+    def give_back(self, name: str, *, close: bool) -> None:
+        """End the request's use of a session; ``close`` ends the session too."""
+        session = self._sessions[name]
+        session.busy = False
+        session.idle_until_s = self._clock.steady_s() + session.timeout_s
+        if close:
+            self._sessions.pop(name).connection.close()
+
+    def drop_idle(self) -> None:
+        """End sessions that nobody used for their time."""
+        now = self._clock.steady_s()
+        for name in [n for n, s in self._sessions.items() if not s.busy and s.idle_until_s < now]:
+            self._sessions.pop(name).connection.close()
+
+    def close_all(self) -> None:
+        """End every session; the server stops."""
+        for session in self._sessions.values():
+            session.connection.close()
+        self._sessions.clear()
