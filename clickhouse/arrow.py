@@ -7,6 +7,8 @@ import pyarrow as pa
 
 from core.errors import Transient
 
+END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
+
 
 def to_table(frame: pl.DataFrame | pa.Table) -> pa.Table:
     """The frame as an Arrow table of one chunk, with lists of (key, value) pairs read as maps."""
@@ -56,9 +58,12 @@ def stream_bytes(table: pa.Table) -> bytes:
 
 def read_stream(data: bytes) -> pl.DataFrame:
     """Read an Arrow stream into a frame. Raises ``Transient`` when the stream was cut off on its way."""
+    # Arrow takes a stream that stops between two batches for a whole one; its end mark tells them apart.
+    if not data.endswith(END_OF_STREAM):
+        raise Transient("ClickHouse's answer broke off before its end")
     try:
         table = pa.ipc.open_stream(data).read_all()
-    except pa.ArrowException as error:
+    except (pa.ArrowException, OSError) as error:
         raise Transient(f"ClickHouse's answer broke off: {error}") from error
     frame = pl.from_arrow(table)
     assert isinstance(frame, pl.DataFrame)

@@ -1,0 +1,65 @@
+"""Usage computed the slow and obvious way, one row at a time in Python decimals: what the views are held against."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable
+from datetime import datetime
+from decimal import Decimal, localcontext
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from core.period import day_start
+from core.quantity import EXACT
+
+Row = dict[str, Any]
+WHO = ("merchant_id", "customer_id", "meter_id", "aggregation")
+
+
+def quantity_of(aggregation: str, windows: list[Row], values: set[str]) -> Decimal:
+    """The quantity of some deltas and distinct values under one aggregation."""
+    if aggregation == "unique":
+        return Decimal(len(values))
+    if aggregation == "count":
+        return Decimal(sum(row["events"] for row in windows))
+    if aggregation == "min":
+        return min((row["min"] for row in windows), default=Decimal(0))
+    if aggregation == "max":
+        return max((row["max"] for row in windows), default=Decimal(0))
+    if aggregation == "latest":
+        return Decimal(max(windows, key=lambda row: (row["last_at"], row["last_key"]))["last"])
+    with localcontext(EXACT):
+        return sum((row["sum"] for row in windows), Decimal(0))
+
+
+def naive_usage(
+    windows: Iterable[Row], uniques: Iterable[Row], bucket: Callable[[Row], Hashable]
+) -> dict[tuple[Hashable, ...], tuple[int, Decimal]]:
+    """Events and quantity by merchant, customer, meter, aggregation and whatever ``bucket`` says of a row."""
+    rows = defaultdict(list)
+    values = defaultdict(set)
+    for row in windows:
+        rows[(*(row[name] for name in WHO), bucket(row))].append(row)
+    for row in uniques:
+        key = (row["merchant_id"], row["customer_id"], row["meter_id"], "unique", bucket(row))
+        values[key].add(row["value"])
+    return {
+        key: (sum(row["events"] for row in found), quantity_of(str(key[3]), found, values[key]))
+        for key, found in rows.items()
+    }
+
+
+def local(row: Row, zone: str) -> datetime:
+    """When a row's window began on the clocks of a zone."""
+    instant: datetime = row["window_start"]
+    return instant.astimezone(ZoneInfo(zone))
+
+
+def day_of(row: Row, zone: str) -> datetime:
+    """The first instant, in UTC, of the local day that a row's window lies in."""
+    return day_start(local(row, zone).date(), zone)
+
+
+def month_of(row: Row, zone: str) -> datetime:
+    """The first instant, in UTC, of the local month that a row's window lies in."""
+    return day_start(local(row, zone).date().replace(day=1), zone)
