@@ -1,0 +1,134 @@
+"""Kafka messages to the events of a block: one table, unreadable messages set aside, second deliveries left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import numpy as np
+import pyarrow as pa
+
+from core.errors import BadEvent, Stop
+from core.limits import DEAD_LETTER_RUN_MAX, ENVELOPE_EVENTS_MAX
+from ingest.codec import Headers, decode_envelope
+from ingest.event import ENVELOPE_SCHEMA, Envelope
+from streams.rows import DELIVERED_COLUMNS
+from streams.sequences import SealedSequences
+
+
+@dataclass(frozen=True, slots=True)
+class Readable:
+    """A message that holds an envelope."""
+
+    offset: int
+    envelope: Envelope
+
+    @property
+    def rows(self) -> int:
+        """How many events it brings."""
+        return int(self.envelope.events.num_rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A message that holds something else; ``raw`` is kept as it came."""
+
+    offset: int
+    code: str
+    message: str
+    raw: bytes
+
+    @property
+    def rows(self) -> int:
+        """Nobody can tell how many events it was; it counts as one."""
+        return 1
+
+
+Message = Readable | Unreadable
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """The messages of a block as columns.
+
+    ``events`` has ENVELOPE_SCHEMA's columns, ``kafka_offset`` and ``position``, in the order of these two.
+    ``unreadable_run`` counts the unreadable messages in a row at the block's end, with those before the block.
+    """
+
+    events: pa.Table
+    unreadable: tuple[Unreadable, ...]
+    sequences: tuple[tuple[UUID, int], ...]
+    redelivered: int
+    unreadable_run: int
+
+
+def read_message(offset: int, value: bytes | None, headers: Headers) -> Message:
+    """Read one Kafka message. Never raises for bad content."""
+    try:
+        envelope = decode_envelope(value, headers)
+        check_whole(envelope.events)
+    except BadEvent as bad:
+        return Unreadable(offset, bad.code, bad.message, value or b"")
+    return Readable(offset, envelope)
+
+
+def check_whole(events: pa.RecordBatch) -> None:
+    """Refuse what the columns' types alone allow: nulls, and more events than an envelope may hold.
+
+    Raises ``BadEvent`` with ``envelope_unreadable``.
+    """
+    if events.num_rows > ENVELOPE_EVENTS_MAX:
+        raise BadEvent("envelope_unreadable", f"{events.num_rows} events are more than {ENVELOPE_EVENTS_MAX}")
+    properties = events.column("properties")
+    if properties.keys.null_count or properties.items.null_count:
+        raise BadEvent("envelope_unreadable", "a property is null")
+    for name in events.schema.names:
+        if events.column(name).null_count:
+            raise BadEvent("envelope_unreadable", f"column {name} holds nulls")
+
+
+def gather(
+    messages: Sequence[Message],
+    sealed: SealedSequences,
+    unreadable_run: int = 0,
+    *,
+    unreadable_run_max: int = DEAD_LETTER_RUN_MAX,
+) -> Delivery:
+    """Put the messages of a block together.
+
+    An envelope whose producer and sequence were sealed before, or came earlier in this block, is left out whole and
+    its events are counted as redelivered. Raises ``Stop`` when more than ``unreadable_run_max`` messages in a row
+    are unreadable: then the release is wrong rather than a message, and the log must not drain into dead letters.
+    """
+    kept: list[Readable] = []
+    unreadable: list[Unreadable] = []
+    seen: set[tuple[UUID, int]] = set()
+    redelivered = 0
+    for message in messages:
+        if isinstance(message, Unreadable):
+            unreadable.append(message)
+            unreadable_run += 1
+            if unreadable_run > unreadable_run_max:
+                raise Stop(f"{unreadable_run} unreadable messages in a row, the last at offset {message.offset}")
+            continue
+        unreadable_run = 0
+        identity = (message.envelope.producer, message.envelope.sequence)
+        if identity in seen or identity in sealed:
+            redelivered += message.rows
+            continue
+        seen.add(identity)
+        kept.append(message)
+    return Delivery(joined(kept), tuple(unreadable), tuple(seen), redelivered, unreadable_run)
+
+
+def joined(messages: Sequence[Readable]) -> pa.Table:
+    """The events of several messages as one table, each with its offset and its position in its message."""
+    table = pa.Table.from_batches([message.envelope.events for message in messages], ENVELOPE_SCHEMA)
+    rows = np.array([message.rows for message in messages], dtype=np.int64)
+    offsets = np.repeat(np.array([message.offset for message in messages], dtype=np.uint64), rows)
+    starts = np.repeat(np.cumsum(rows) - rows, rows)
+    positions = (np.arange(table.num_rows) - starts).astype(np.uint32)
+    for (name, kind), column in zip(DELIVERED_COLUMNS, (offsets, positions), strict=True):
+        table = table.append_column(pa.field(name, kind, nullable=False), pa.array(column, kind))
+    return table.combine_chunks()
