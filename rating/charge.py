@@ -63,3 +63,21 @@ CHARGE_LINES: Final[Schema] = {
     "catalog_version": pl.Int64(),
     **RATED_LINES,
 }
+
+
+def tiers_json(tiers: pl.Expr) -> pl.Expr:
+    """The arithmetic of lines as JSON text; every number a text with the digits it has, without trailing zeros."""
+    fields = [field_json(name) for name in TIER_FIELDS]
+    step = pl.concat_str(pl.lit("{"), pl.concat_str(fields, separator=","), pl.lit("}"))
+    return pl.concat_str(pl.lit("["), tiers.list.eval(step).list.join(","), pl.lit("]"))
+
+
+def field_json(name: str) -> pl.Expr:
+    """One field of a step, as ``"name":value``."""
+    value = pl.element().struct.field(name)
+    if name == "tier":
+        text = value.cast(pl.String)
+    else:
+        digits = value.cast(pl.String).str.strip_chars_end("0").str.strip_chars_end(".")
+        text = pl.concat_str(pl.lit('"'), digits, pl.lit('"')).fill_null("null")
+    return pl.concat_str(pl.lit(f'"{name}":'), text)

@@ -1,0 +1,1 @@
+"""Invoicing: from charge lines to numbered invoices. Money exists from here on, rounded once per line."""

@@ -1,0 +1,85 @@
+"""Rating's Postgres tables: runs that freeze inputs, and the charge lines they gave."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Numeric,
+    Table,
+    Text,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from core.db import metadata
+
+# One merchant's part of a close. What froze its inputs is written before anything is rated, so that a close which
+# was cut short is finished with the same inputs.
+rating_runs = Table(
+    "rating_runs",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("merchant_id", Text, ForeignKey("merchants.merchant_id"), nullable=False),
+    Column("period", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("ended_by", DateTime(timezone=True), nullable=False),
+    Column("cutoff", DateTime(timezone=True), nullable=False),
+    Column("catalog_version", BigInteger, nullable=False),
+    Column("claimed_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("recorded_at", DateTime(timezone=True), nullable=True),
+    CheckConstraint("state in ('claimed', 'recorded')", name="state_known"),
+    CheckConstraint("(state = 'recorded') = (recorded_at is not null)", name="recorded_when"),
+    Index(None, "merchant_id", "period"),
+    Index("uq_rating_runs_open", "merchant_id", "period", unique=True, postgresql_where=text("state = 'claimed'")),
+)
+
+# No foreign key to the run: the lines of a million subscriptions are copied in the transaction that ends their run,
+# and a check per row would take longer than the copy.
+charge_lines = Table(
+    "charge_lines",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("subscription_id", Text, primary_key=True),
+    Column("price_id", Text, primary_key=True),
+    Column("merchant_id", Text, nullable=False),
+    Column("customer_id", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("plan", Text, nullable=False),
+    Column("meter_id", Text, nullable=False),
+    Column("meter", Text, nullable=False),
+    Column("aggregation", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("period", Text, nullable=False),
+    Column("period_start", DateTime(timezone=True), nullable=False),
+    Column("period_end", DateTime(timezone=True), nullable=False),
+    Column("cutoff", DateTime(timezone=True), nullable=False),
+    Column("catalog_version", BigInteger, nullable=False),
+    Column("quantity", Numeric(38, 12), nullable=False),
+    # Unrounded; null when the line is parked.
+    Column("amount", Numeric(38, 24), nullable=True),
+    Column("tiers", JSONB, nullable=False),
+    Column("price", JSONB, nullable=False),
+    Column("events", BigInteger, nullable=False),
+    Column("windows", BigInteger, nullable=False),
+    Column("input_hash", Text, nullable=False),
+    Column("parked_reason", Text, nullable=True),
+    CheckConstraint("period_start < period_end", name="period_has_length"),
+    CheckConstraint("(amount is null) = (parked_reason is not null)", name="amount_or_reason"),
+    # The guarantee behind "billed once": whatever else fails, a second line for the same period cannot be written.
+    Index(
+        "uq_charge_lines_billed",
+        "period",
+        "subscription_id",
+        "price_id",
+        unique=True,
+        postgresql_where=text("parked_reason is null"),
+    ),
+    Index("ix_charge_lines_parked", "merchant_id", "period", postgresql_where=text("parked_reason is not null")),
+)
