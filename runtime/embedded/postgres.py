@@ -113,6 +113,8 @@ def prepare(home: Path, programs: Path, user: RunAs | None, clock: Clock) -> Non
     data = postgres_folder(home) / "data"
     if (data / "PG_VERSION").exists():
         end_users_of(data, "postgres", clock)
+        # Names a dead process, whose number may belong to another by now: in a container it often does.
+        (data / "postmaster.pid").unlink(missing_ok=True)
         return
     draft = data.with_name(f"data-{secrets.token_hex(4)}")
     draft.mkdir(mode=0o700, parents=True)

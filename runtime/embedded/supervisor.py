@@ -125,7 +125,10 @@ class Supervisor:
                 except Exception as error:  # noqa: BLE001 - handed to the thread that asked
                     done.set_exception(error)
             for watched in self._watched:
-                self._look_at(watched)
+                try:
+                    self._look_at(watched)
+                except Exception as error:  # noqa: BLE001 - a listener's fault must not end the parts with this thread
+                    self._failure = PartFailed(f"watching {watched.part.name} failed: {error!r}")
 
     def _add(self, part: Part) -> None:
         self._on_event("starting", part.name, "")

@@ -8,13 +8,14 @@ from pathlib import Path
 import uvicorn
 
 from core.clock import SystemClock
+from core.logs import configure_logs
 from runtime.embedded.clickhouse.app import build_app
 from runtime.embedded.clickhouse.connection import Engine, quoted_name
 from runtime.embedded.clickhouse.front import Front
 
-THREADS = 8
-# Of the machine's memory; what the machine has less of than it should is left to the other parts.
-MEMORY_RATIO = 0.5
+THREADS = 16
+# Of the machine's memory: the other parts need theirs.
+MEMORY_RATIO = 0.4
 MARK_CACHE_BYTES = 512 * 1024 * 1024
 
 
@@ -34,6 +35,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     """Serve until SIGTERM or SIGINT."""
+    configure_logs("WARNING")
     given = arguments()
     options = {
         "max_server_memory_usage_to_ram_ratio": str(given.memory_ratio),

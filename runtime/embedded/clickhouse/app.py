@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from core.logs import get_logger
 from runtime.embedded.clickhouse.body import Body, ClientGoneError, Receive, Send
-from runtime.embedded.clickhouse.connection import Connection, Result
+from runtime.embedded.clickhouse.chdb_types import Result
+from runtime.embedded.clickhouse.connection import Connection
 from runtime.embedded.clickhouse.errors import AUTHENTICATION_FAILED, EngineError
 from runtime.embedded.clickhouse.form import ExternalTable, take_form
 from runtime.embedded.clickhouse.front import Front, check_read_only, settled
@@ -21,12 +24,14 @@ from runtime.embedded.clickhouse.reply import (
     summary,
 )
 from runtime.embedded.clickhouse.request import Ask, read_ask
-from runtime.embedded.clickhouse.run_insert import run_insert
+from runtime.embedded.clickhouse.run_insert import Insert, run_insert
 from runtime.embedded.clickhouse.run_read import run_read
 from runtime.embedded.clickhouse.statement import Kind, Statement
 
 Scope = MutableMapping[str, Any]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+log = get_logger("clickhouse")
 
 OK_PATHS = ("/ping", "/replicas_status")
 
@@ -57,8 +62,9 @@ async def answer(front: Front, scope: Scope, receive: Receive, send: Send) -> No
         query_id = ask.query_id
         await answer_ask(front, ask, receive, started)
     except EngineError as error:
-        if started.begun:
-            raise
+        assert not started.begun, "an error after the beginning of a reply is dealt with where it is sent"
+        if error.status >= 500:
+            log.warning("query_failed", code=error.code, text=error.text)
         await send_error(front, query_id, error, send)
     except ClientGoneError:
         return None
@@ -82,30 +88,30 @@ async def answer_ask(front: Front, ask: Ask, receive: Receive, send: Started) ->
         if statement.kind is Kind.READ:
             return await run_read(front, lease, ask, statement, (receive, send))
         if statement.kind is Kind.DATA_INSERT:
-            result = await run_insert(front, connection, ask, statement, first, body)
-            output = b""
+            result = await run_insert(front, Insert(connection, ask, statement, (first, body)))
+            outcome = Outcome(result)
         else:
-            result, output = await front.run(lambda: run_whole(connection, ask, statement))
-    return await send_result(front, ask, statement, result, output, send)
+            outcome = await front.run(lambda: run_whole(connection, ask, statement))
+    return await send_outcome(front, ask, statement, outcome, send)
 
 
-def run_whole(connection: Connection, ask: Ask, statement: Statement) -> tuple[Result, bytes]:
+def run_whole(connection: Connection, ask: Ask, statement: Statement) -> Outcome:
     """Run a statement that is neither a plain read nor an insert with data."""
     with settled(connection, ask):
         result = connection.query(statement.head, ask.default_format or "TabSeparated")
-        return result, result.bytes()
+        return Outcome(result, result.bytes())
 
 
-async def send_result(front: Front, ask: Ask, statement: Statement, result: Result, output: bytes, send: Send) -> None:
+async def send_outcome(front: Front, ask: Ask, statement: Statement, outcome: Outcome, send: Send) -> None:
     """Answer with a small result that is there as a whole."""
     output_format = ask.default_format or "TabSeparated"
     if statement.kind is Kind.OTHER and statement.output_format:
         output_format = statement.output_format
     headers = common_headers(front.server, ask.query_id, output_format)
-    headers.append((b"x-clickhouse-summary", summary(result, len(output))))
+    headers.append((b"x-clickhouse-summary", summary(outcome.result, len(outcome.output))))
     encoding = chosen_encoding(ask.accept)
-    body = packed(output, encoding) if output else output
-    if body is not output:
+    body = packed(outcome.output, encoding)
+    if body is not outcome.output:
         assert encoding is not None
         headers.append((b"content-encoding", encoding.encode()))
     await send_whole(send, 200, headers, body)
@@ -124,6 +130,14 @@ async def send_whole(send: Send, status: int, headers: Headers, body: bytes) -> 
     length = (b"content-length", str(len(body)).encode())
     await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
     await send({"type": "http.response.body", "body": body})
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a statement that does not stream came to."""
+
+    result: Result
+    output: bytes = b""
 
 
 class Started:

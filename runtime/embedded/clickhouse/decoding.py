@@ -14,8 +14,11 @@ from runtime.embedded.clickhouse.errors import CANNOT_DECOMPRESS, UNKNOWN_COMPRE
 class Decoder(Protocol):
     """Unpacks a stream; ``finish`` raises ``EngineError`` when it was cut off."""
 
-    def decode(self, data: bytes) -> bytes: ...
-    def finish(self) -> None: ...
+    def decode(self, data: bytes) -> bytes:
+        """What can be unpacked so far."""
+
+    def finish(self) -> None:
+        """Nothing more comes."""
 
 
 class Plain:
@@ -33,10 +36,15 @@ class Unpacker(Protocol):
     """What the libraries' decompressors have in common."""
 
     @property
-    def eof(self) -> bool: ...
+    def eof(self) -> bool:
+        """Whether the frame is complete."""
+
     @property
-    def unused_data(self) -> bytes: ...
-    def decompress(self, data: bytes, /) -> bytes: ...
+    def unused_data(self) -> bytes:
+        """What came after the frame."""
+
+    def decompress(self, data: bytes, /) -> bytes:
+        """Unpack the next bytes."""
 
 
 class Frames:

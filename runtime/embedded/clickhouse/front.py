@@ -85,7 +85,7 @@ class Front:
         finally:
             self._waiting -= 1
         try:
-            lease = self._from_session(ask) if ask.session_id else Lease(await self.run(self.engine.open), None)
+            lease = await self._lease_session(ask) if ask.session_id else Lease(await self.run(self.engine.open), None)
             try:
                 yield lease
             finally:
@@ -95,11 +95,15 @@ class Front:
         finally:
             self._gate.release()
 
-    def _from_session(self, ask: Ask) -> Lease:
+    async def _lease_session(self, ask: Ask) -> Lease:
         assert ask.session_id is not None
         # One user's session is not another's.
         name = f"{ask.user}/{ask.session_id}"
-        session = self.sessions.take(name, ask.session_timeout_s, None if ask.session_check else self.engine.open)
+        if not ask.session_check and not self.sessions.knows(name):
+            spare = await self.run(self.engine.open)
+            if not self.sessions.add(name, spare):
+                await self.run(spare.close)
+        session = self.sessions.take(name, ask.session_timeout_s)
         return Lease(session.connection, lambda: self.sessions.give_back(name, close=ask.close_session))
 
     def close(self) -> None:

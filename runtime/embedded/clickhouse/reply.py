@@ -9,12 +9,25 @@ from collections.abc import Mapping
 
 import zstandard
 
-from runtime.embedded.clickhouse.connection import Result
+from runtime.embedded.clickhouse.chdb_types import Result
 from runtime.embedded.clickhouse.errors import EngineError
 
 # In this order: what costs the least on one machine comes first.
 ENCODINGS = ("lz4", "zstd", "gzip", "br", "deflate")
 LEVELS = {"zstd": 1, "gzip": 1, "deflate": 1, "br": 3}
+# By the beginning of the format's name; the first that fits.
+MEDIA_TYPES = (
+    (
+        ("JSONEachRow", "JSONCompactEachRow", "JSONStringsEachRow", "JSONLines", "NDJSON"),
+        "application/x-ndjson; charset=UTF-8",
+    ),
+    ("JSON", "application/json; charset=UTF-8"),
+    (("TabSeparated", "TSV"), "text/tab-separated-values; charset=UTF-8"),
+    ("ArrowStream", "application/vnd.apache.arrow.stream"),
+    ("Arrow", "application/vnd.apache.arrow.file"),
+    ("XML", "application/xml; charset=UTF-8"),
+    (("Native", "RowBinary", "Parquet", "ORC", "Avro", "MsgPack", "Protobuf"), "application/octet-stream"),
+)
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -32,7 +45,9 @@ def outfile_compression(encoding: str | None) -> str | None:
 
 
 def packed(body: bytes, encoding: str | None) -> bytes:
-    """A whole body in one of our own encodings."""
+    """A whole body in one of our own encodings; the same body when it is empty or the encoding is not ours."""
+    if not body:
+        return body
     if encoding == "zstd":
         return zstandard.ZstdCompressor(level=1).compress(body)
     if encoding == "gzip":
@@ -44,24 +59,10 @@ def packed(body: bytes, encoding: str | None) -> bytes:
 
 def content_type(output_format: str) -> str:
     """The media type of a format."""
-    if output_format.startswith(("JSONEachRow", "JSONCompactEachRow", "JSONStringsEachRow", "JSONLines", "NDJSON")):
-        return "application/x-ndjson; charset=UTF-8"
-    if output_format.startswith("JSON"):
-        return "application/json; charset=UTF-8"
     if output_format.startswith("CSV"):
-        header = "present" if "Names" in output_format else "absent"
-        return f"text/csv; charset=UTF-8; header={header}"
-    if output_format.startswith(("TabSeparated", "TSV")):
-        return "text/tab-separated-values; charset=UTF-8"
-    if output_format in ("Native", "RowBinary", "Parquet", "ORC", "Avro", "MsgPack") or output_format.startswith(
-        "RowB"
-    ):
-        return "application/octet-stream"
-    if output_format == "ArrowStream":
-        return "application/vnd.apache.arrow.stream"
-    if output_format == "Arrow":
-        return "application/vnd.apache.arrow.file"
-    return "text/plain; charset=UTF-8"
+        return f"text/csv; charset=UTF-8; header={'present' if 'Names' in output_format else 'absent'}"
+    known = (media for start, media in MEDIA_TYPES if output_format.startswith(start))
+    return next(known, "text/plain; charset=UTF-8")
 
 
 def summary(result: Result, sent_bytes: int) -> bytes:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from runtime.embedded.clickhouse.body import Body
-from runtime.embedded.clickhouse.connection import Connection, Result
+from runtime.embedded.clickhouse.chdb_types import Result
+from runtime.embedded.clickhouse.connection import Connection
 from runtime.embedded.clickhouse.front import Front, settled
 from runtime.embedded.clickhouse.request import Ask
 from runtime.embedded.clickhouse.statement import Statement
@@ -12,17 +13,14 @@ from runtime.embedded.clickhouse.statement import Statement
 BATCH_BYTES = 32 * 1024 * 1024
 
 
-async def run_insert(
-    front: Front, connection: Connection, ask: Ask, statement: Statement, first: bytes, body: Body
-) -> Result:
+async def run_insert(front: Front, insert: Insert) -> Result:
     """Insert the data; when this returns they are in the table. Raises ``EngineError``, ``ClientGoneError``."""
-    insert = Insert(connection, ask, statement, body)
     try:
-        ended = await insert.gather(first)
+        ended = await insert.gather()
         await front.run(insert.begin)
         while not ended:
             await front.run(insert.push)
-            ended = await insert.gather(b"")
+            ended = await insert.gather()
         return await front.run(insert.finish)
     except BaseException:
         await front.run(insert.abandon)
@@ -32,19 +30,18 @@ async def run_insert(
 class Insert:
     """One insert on its way."""
 
-    def __init__(self, connection: Connection, ask: Ask, statement: Statement, body: Body) -> None:
+    def __init__(self, connection: Connection, ask: Ask, statement: Statement, data: tuple[bytes, Body]) -> None:
         self._connection = connection
         self._settled = settled(connection, ask)
         self._statement = statement
-        self._body = body
-        self._plain_first = b""
+        # What came with the statement is unpacked already, the body is not.
+        self._first, self._body = data
         self._pieces: list[bytes] = []
         self._handle: object | None = None
         self._is_settled = False
 
-    async def gather(self, first: bytes) -> bool:
+    async def gather(self) -> bool:
         """Wait for a batch of the body; whether that was all."""
-        self._plain_first = first
         total = 0
         while total < BATCH_BYTES:
             piece = await self._body.next_raw()
@@ -60,8 +57,8 @@ class Insert:
         self._is_settled = True
         assert self._statement.output_format is not None
         self._handle = self._connection.begin_insert(self._statement.head, self._statement.output_format)
-        if self._plain_first:
-            self._connection.append(self._handle, self._plain_first)
+        if self._first:
+            self._connection.append(self._handle, self._first)
 
     def push(self) -> None:
         """Unpack and hand over what was gathered."""

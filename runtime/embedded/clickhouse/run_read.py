@@ -7,8 +7,9 @@ import tempfile
 from dataclasses import dataclass
 from secrets import token_hex
 
+from core.logs import get_logger
 from runtime.embedded.clickhouse.body import Receive, Send
-from runtime.embedded.clickhouse.connection import Result
+from runtime.embedded.clickhouse.chdb_types import Result
 from runtime.embedded.clickhouse.errors import EngineError
 from runtime.embedded.clickhouse.front import Front, Lease, settled
 from runtime.embedded.clickhouse.pipe import ResultPipe
@@ -23,6 +24,8 @@ from runtime.embedded.clickhouse.reply import (
 from runtime.embedded.clickhouse.request import Ask
 from runtime.embedded.clickhouse.statement import Statement
 
+log = get_logger("clickhouse")
+
 # Until so much has come, an error can still become the reply's status.
 HELD_BACK_BYTES = 1024 * 1024
 HELD_IN_MEMORY_BYTES = 64 * 1024 * 1024
@@ -30,7 +33,7 @@ COPY_BYTES = 1024 * 1024
 
 
 async def run_read(front: Front, lease: Lease, ask: Ask, statement: Statement, io: tuple[Receive, Send]) -> None:
-    """Answer with the query's result; raises ``EngineError``, after the reply has begun as well."""
+    """Answer with the query's result; raises ``EngineError`` as long as nothing has been sent."""
     encoding = chosen_encoding(ask.accept)
     output_format = statement.output_format or ask.default_format or "TabSeparated"
     pipe = ResultPipe()
@@ -81,10 +84,10 @@ class Reading:
     async def send_as_it_comes(self) -> None:
         """Send a small result as a whole, a large one while it is made."""
         pieces, ended = await self.pipe.read_up_to(HELD_BACK_BYTES)
+        tag = token_hex(8)
         if ended:
             await self.begin_complete(sum(map(len, pieces)))
         else:
-            tag = token_hex(8)
             self.headers.append((b"x-clickhouse-exception-tag", tag.encode()))
             await self.begin()
         for piece in pieces:
@@ -94,7 +97,7 @@ class Reading:
         await self.end()
 
     async def pass_on_rest(self, tag: str) -> bool:
-        """Send what still comes; ``False`` when the client went away. Raises ``EngineError``."""
+        """Send what still comes; ``False`` when the query failed or the client went away."""
         gone = asyncio.ensure_future(client_gone(self.receive))
         try:
             while not gone.done() and (piece := await self.pipe.read()):
@@ -109,7 +112,8 @@ class Reading:
             if not any(name == b"content-encoding" for name, _ in self.headers):
                 await self.piece(late_error(error, self.front.engine.version, tag))
             # The reply stays without its end, so that no client takes half a result for a whole one.
-            raise
+            log.warning("query_failed_late", code=error.code, text=error.text)
+            return False
         self.lease.let_go()
         return True
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from core.clock import Clock
@@ -19,8 +18,8 @@ class Session:
 
     connection: Connection
     idle_until_s: float
-    timeout_s: int
-    busy: bool = True
+    timeout_s: int = TIMEOUT_S
+    busy: bool = False
 
 
 class Sessions:
@@ -30,20 +29,29 @@ class Sessions:
         self._clock = clock
         self._sessions: dict[str, Session] = {}
 
-    def take(self, name: str, timeout_s: int, open_new: Callable[[], Connection] | None) -> Session:
-        """The session, for this request alone; ``open_new`` is ``None`` when it has to exist.
+    def knows(self, name: str) -> bool:
+        """Whether the session exists and has not rested too long."""
+        self.drop_idle()
+        return name in self._sessions
 
-        Raises ``EngineError`` when another request uses it, or when it does not exist but has to.
+    def add(self, name: str, connection: Connection) -> bool:
+        """Make the session unless it exists; whether it did not."""
+        if name in self._sessions:
+            return False
+        self._sessions[name] = Session(connection, self._clock.steady_s() + TIMEOUT_S)
+        return True
+
+    def take(self, name: str, timeout_s: int) -> Session:
+        """The session, for this request alone.
+
+        Raises ``EngineError`` when it does not exist, or when another request uses it.
         """
         self.drop_idle()
         session = self._sessions.get(name)
         if session is None:
-            if open_new is None:
-                raise refusal(SESSION_NOT_FOUND, f"Session {name} not found")
-            session = Session(open_new(), 0.0, timeout_s)
-            self._sessions[name] = session
-        elif session.busy:
-            raise refusal(SESSION_IS_LOCKED, f"Session {name} is locked by a concurrent client")
+            raise refusal(SESSION_NOT_FOUND, f"Session {shown(name)} not found")
+        if session.busy:
+            raise refusal(SESSION_IS_LOCKED, f"Session {shown(name)} is locked by a concurrent client")
         session.busy, session.timeout_s = True, timeout_s
         return session
 
@@ -66,3 +74,8 @@ class Sessions:
         for session in self._sessions.values():
             session.connection.close()
         self._sessions.clear()
+
+
+def shown(name: str) -> str:
+    """The client's own name for its session."""
+    return name.partition("/")[2]
