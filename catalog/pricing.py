@@ -1,0 +1,117 @@
+"""What rating needs of the catalog: every subscription with every price of its plan, in one frame."""
+
+from __future__ import annotations
+
+from zoneinfo import ZoneInfo
+
+import polars as pl
+from sqlalchemy import Connection, select
+
+from catalog.price import price_text
+from catalog.read_frame import read_frame
+from catalog.tables import meters, plans, prices
+from catalog.version import current_version, holds_at
+from core.frames import Schema, checked
+
+INSTANT = pl.Datetime("us", "UTC")
+
+PRICED_SUBSCRIPTIONS: Schema = {
+    "merchant_id": pl.String(),
+    "subscription_id": pl.String(),
+    "customer_id": pl.String(),
+    "subject": pl.String(),
+    "zone": pl.String(),
+    "currency": pl.String(),
+    "starts_at": INSTANT,
+    "ends_at": INSTANT,
+    "anchor": pl.Date(),
+    "plan_id": pl.String(),
+    "plan": pl.String(),
+    "price_id": pl.String(),
+    "meter_id": pl.String(),
+    "meter": pl.String(),
+    "aggregation": pl.String(),
+    "model": pl.String(),
+    "definition": pl.String(),
+}
+
+SUBSCRIPTIONS: Schema = {
+    "merchant_id": pl.String(),
+    "subscription_id": pl.String(),
+    "customer_id": pl.String(),
+    "subject": pl.String(),
+    "zone": pl.String(),
+    "plan_id": pl.String(),
+    "starts_us": pl.Int64(),
+    "ends_us": pl.Int64(),
+}
+
+# An end counts from the version on that set it.
+SUBSCRIPTIONS_QUERY = """
+    SELECT s.merchant_id, s.subscription_id, s.customer_id, c.subject, c.zone, s.plan_id,
+        (extract(epoch FROM s.starts_at) * 1000000)::bigint,
+        CASE WHEN s.ended_version <= %(version)s THEN (extract(epoch FROM s.ends_at) * 1000000)::bigint END
+    FROM subscriptions s JOIN customers c ON c.customer_id = s.customer_id
+        AND c.from_version <= %(version)s AND (c.until_version IS NULL OR %(version)s < c.until_version)
+    WHERE s.from_version <= %(version)s
+"""
+
+PRICES: Schema = {
+    "plan_id": pl.String(),
+    "plan": pl.String(),
+    "currency": pl.String(),
+    "price_id": pl.String(),
+    "meter_id": pl.String(),
+    "meter": pl.String(),
+    "aggregation": pl.String(),
+    "model": pl.String(),
+    "definition": pl.String(),
+}
+
+
+def load_priced_subscriptions(connection: Connection, version: int) -> pl.DataFrame:
+    """All subscriptions times the prices of their plans, as of a catalog version: ``PRICED_SUBSCRIPTIONS``.
+
+    The ended ones are there too, for their last period may not be billed yet. ``ends_at`` is null for those
+    without an end; ``anchor`` is the local day of the start. The same version always gives the same frame,
+    sorted by merchant, subscription and price.
+    """
+    assert 0 <= version <= current_version(connection), f"catalog version {version} is not written yet"
+    subscriptions = read_frame(connection, SUBSCRIPTIONS_QUERY, {"version": version}, SUBSCRIPTIONS)
+    with_times = subscriptions.with_columns(
+        pl.from_epoch("starts_us", "us").dt.replace_time_zone("UTC").alias("starts_at"),
+        pl.from_epoch("ends_us", "us").dt.replace_time_zone("UTC").alias("ends_at"),
+    )
+    priced = with_times.join(anchors(with_times), on=["zone", "starts_at"]).join(
+        load_prices(connection, version), on="plan_id"
+    )
+    return checked(priced.sort("merchant_id", "subscription_id", "price_id"), PRICED_SUBSCRIPTIONS)
+
+
+def anchors(subscriptions: pl.DataFrame) -> pl.DataFrame:
+    """The local day of each start. Many subscriptions share few starts, so each is worked out once, in Python."""
+    starts = subscriptions.select("zone", "starts_at").unique()
+    days = [starts_at.astimezone(ZoneInfo(zone)).date() for zone, starts_at in starts.iter_rows()]
+    return starts.with_columns(pl.Series("anchor", days, pl.Date()))
+
+
+def load_prices(connection: Connection, version: int) -> pl.DataFrame:
+    """All prices with their plan and meter, as of ``version``: a frame of ``PRICES``."""
+    statement = (
+        select(
+            prices.c.plan_id,
+            plans.c.code.label("plan"),
+            prices.c.currency,
+            prices.c.price_id,
+            prices.c.meter_id,
+            meters.c.code.label("meter"),
+            meters.c.aggregation,
+            prices.c.model,
+            prices.c.definition,
+        )
+        .join(plans, plans.c.plan_id == prices.c.plan_id)
+        .join(meters, meters.c.meter_id == prices.c.meter_id)
+        .where(holds_at(prices, version), holds_at(meters, version))
+    )
+    rows = [(*row[:-1], price_text(row.definition)) for row in connection.execute(statement)]
+    return pl.DataFrame(rows, schema=PRICES, orient="row")
