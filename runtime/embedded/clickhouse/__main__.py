@@ -55,7 +55,7 @@ def main() -> None:
             access_log=False,
             log_level="warning",
             timeout_keep_alive=60,
-            timeout_graceful_shutdown=5,
+            timeout_graceful_shutdown=3,
         )
     finally:
         front.close()

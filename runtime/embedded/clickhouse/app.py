@@ -10,10 +10,9 @@ from typing import Any
 from core.logs import get_logger
 from runtime.embedded.clickhouse.body import Body, ClientGoneError, Receive, Send
 from runtime.embedded.clickhouse.chdb_types import Result
-from runtime.embedded.clickhouse.connection import Connection
 from runtime.embedded.clickhouse.errors import AUTHENTICATION_FAILED, EngineError
 from runtime.embedded.clickhouse.form import ExternalTable, take_form
-from runtime.embedded.clickhouse.front import Front, check_read_only, settled
+from runtime.embedded.clickhouse.front import Front, Lease, check_read_only
 from runtime.embedded.clickhouse.intake import take_in
 from runtime.embedded.clickhouse.reply import (
     Headers,
@@ -58,7 +57,7 @@ async def answer(front: Front, scope: Scope, receive: Receive, send: Send) -> No
     query_id = ""
     started = Started(send)
     try:
-        ask = read_ask(method, path, scope["query_string"], headers)
+        ask = read_ask(method, scope["query_string"], headers, packs_by_default=front.engine.packs_by_default)
         query_id = ask.query_id
         await answer_ask(front, ask, receive, started)
     except EngineError as error:
@@ -81,25 +80,24 @@ async def answer_ask(front: Front, ask: Ask, receive: Receive, send: Started) ->
         ask, tables = await take_form(ask, body)
     statement, first = await take_in(ask, body)
     async with front.lease(ask) as lease:
-        connection = lease.connection
-        check_read_only(connection, ask, statement)
+        check_read_only(lease.connection, ask, statement)
         for table in tables:
-            await front.run(partial(table.create, connection))
+            await front.run(partial(table.create, lease.connection))
         if statement.kind is Kind.READ:
             return await run_read(front, lease, ask, statement, (receive, send))
         if statement.kind is Kind.DATA_INSERT:
-            result = await run_insert(front, Insert(connection, ask, statement, (first, body)))
+            result = await run_insert(front, Insert(lease, ask, statement, (first, body)))
             outcome = Outcome(result)
         else:
-            outcome = await front.run(lambda: run_whole(connection, ask, statement))
+            outcome = await front.run(lambda: run_whole(lease, ask, statement))
     return await send_outcome(front, ask, statement, outcome, send)
 
 
-def run_whole(connection: Connection, ask: Ask, statement: Statement) -> Outcome:
+def run_whole(lease: Lease, ask: Ask, statement: Statement) -> Outcome:
     """Run a statement that is neither a plain read nor an insert with data."""
-    with settled(connection, ask):
-        result = connection.query(statement.head, ask.default_format or "TabSeparated")
-        return Outcome(result, result.bytes())
+    lease.settle(ask, statement)
+    result = lease.connection.query(statement.head, ask.default_format or "TabSeparated")
+    return Outcome(result, result.bytes())
 
 
 async def send_outcome(front: Front, ask: Ask, statement: Statement, outcome: Outcome, send: Send) -> None:

@@ -111,6 +111,7 @@ class Engine:
         self._anchor = self.open()
         self.version = self.ask("SELECT version()")
         self.timezone = self.ask("SELECT timezone()")
+        self.packs_by_default = self.ask("SELECT toString(getSetting('enable_http_compression'))")
 
     def open(self, database: str | None = None) -> Connection:
         """A fresh connection; raises ``EngineError`` when the database does not exist."""
@@ -127,6 +128,15 @@ class Engine:
     def ask(self, sql: str) -> str:
         """One value as text, outside any session."""
         return self._anchor.query(sql, "TabSeparatedRaw").bytes().decode().rstrip("\n")
+
+    def cancel(self, mark: str) -> None:
+        """Stop every running query whose text holds the mark; those of the front itself run too shortly to matter."""
+        connection = self.open()
+        try:
+            found = f"position(query, {quoted(mark)}) > 0 AND query NOT LIKE 'KILL%'"
+            connection.query(f"KILL QUERY WHERE {found} ASYNC", "Null")
+        finally:
+            connection.close()
 
     def close(self) -> None:
         """End the engine: what is in memory goes to disk."""

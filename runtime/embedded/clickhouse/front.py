@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import hmac
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import TypeVar
 
 from core.clock import Clock
@@ -20,7 +21,8 @@ from runtime.embedded.clickhouse.errors import (
 )
 from runtime.embedded.clickhouse.request import Ask
 from runtime.embedded.clickhouse.sessions import Sessions
-from runtime.embedded.clickhouse.statement import Kind, Statement, tokens
+from runtime.embedded.clickhouse.settled import InForce, settle_fresh, settle_session
+from runtime.embedded.clickhouse.statement import Kind, Statement, first_word
 
 Answer = TypeVar("Answer")
 
@@ -37,9 +39,19 @@ class Lease:
     ``let_go`` comes before the last bytes of the reply: the client may use its session again as soon as it has them.
     """
 
-    def __init__(self, connection: Connection, give_back: Callable[[], None] | None) -> None:
+    def __init__(
+        self, connection: Connection, in_force: InForce | None = None, give_back: Callable[[], None] | None = None
+    ) -> None:
         self.connection = connection
+        self._in_force = in_force
         self._give_back = give_back
+
+    def settle(self, ask: Ask, statement: Statement) -> None:
+        """Put the request's database and settings in force; raises ``EngineError``."""
+        if self._in_force is None:
+            settle_fresh(self.connection, ask)
+        else:
+            settle_session(self.connection, self._in_force, ask, statement)
 
     def let_go(self) -> None:
         """Give a session back, once."""
@@ -74,6 +86,10 @@ class Front:
         """Run a blocking job in one of the threads."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, job)
 
+    async def run_aside(self, job: Callable[[], Answer]) -> Answer:
+        """Run a short job that must not wait behind the queries."""
+        return await asyncio.to_thread(job)
+
     @asynccontextmanager
     async def lease(self, ask: Ask) -> AsyncIterator[Lease]:
         """A connection for one request: the session's own, or a fresh one. Waits for its turn."""
@@ -85,7 +101,7 @@ class Front:
         finally:
             self._waiting -= 1
         try:
-            lease = await self._lease_session(ask) if ask.session_id else Lease(await self.run(self.engine.open), None)
+            lease = await self._lease_session(ask) if ask.session_id else Lease(await self.run(self.engine.open))
             try:
                 yield lease
             finally:
@@ -104,10 +120,12 @@ class Front:
             if not self.sessions.add(name, spare):
                 await self.run(spare.close)
         session = self.sessions.take(name, ask.session_timeout_s)
-        return Lease(session.connection, lambda: self.sessions.give_back(name, close=ask.close_session))
+        give_back = partial(self.sessions.give_back, name, close=ask.close_session)
+        return Lease(session.connection, session.in_force, give_back)
 
     def close(self) -> None:
-        """End the threads, the sessions and the engine."""
+        """Cancel what runs; end the threads, the sessions and the engine."""
+        self.engine.cancel("")
         self._pool.shutdown()
         self.sessions.close_all()
         self.engine.close()
@@ -118,31 +136,6 @@ def check_read_only(connection: Connection, ask: Ask, statement: Statement) -> N
     in_session = ask.session_id is not None and ask.settings.get("readonly", "0") != "0"
     if not (ask.read_only or in_session):
         return
-    first = next(tokens(statement.head), None)
-    harmless = first is not None and first.upper in ("SET", "USE")
+    harmless = first_word(statement.head) in ("SET", "USE")
     if statement.kind is Kind.DATA_INSERT or not (harmless or connection.only_reads(statement.head)):
         raise refusal(READONLY, READ_ONLY_MESSAGE)
-
-
-@contextmanager
-def settled(connection: Connection, ask: Ask) -> Iterator[None]:
-    """The request's database and settings in force on its connection; a session gets its own settings back."""
-    if ask.database:
-        connection.use(ask.database)
-    if ask.session_id is None:
-        settings = dict(ask.settings)
-        read_only = settings.pop("readonly", None)
-        connection.apply(settings)
-        if read_only is not None:
-            # Last: nothing can be set after it.
-            connection.apply({"readonly": read_only})
-        yield
-        return
-    settings = {name: value for name, value in ask.settings.items() if name != "readonly"}
-    names = [name for name in settings if not name.startswith("param_")]
-    before = connection.read_settings(names) if names else {}
-    connection.apply(settings)
-    try:
-        yield
-    finally:
-        connection.restore(before)

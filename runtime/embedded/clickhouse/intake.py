@@ -7,7 +7,7 @@ from dataclasses import replace
 from runtime.embedded.clickhouse.body import Body
 from runtime.embedded.clickhouse.errors import BAD_ARGUMENTS, SYNTAX_ERROR, refusal
 from runtime.embedded.clickhouse.request import Ask
-from runtime.embedded.clickhouse.statement import Kind, Statement, is_insert, read_insert, read_statement, tokens
+from runtime.embedded.clickhouse.statement import Kind, Statement, first_word, read_insert, read_statement, tokens
 
 # The engine itself reads no further for the part of an insert before its data.
 HEAD_BYTES_MAX = 256 * 1024
@@ -19,7 +19,7 @@ async def take_in(ask: Ask, body: Body) -> tuple[Statement, bytes]:
     Raises ``EngineError`` for text that is no single statement.
     """
     text = (ask.query or "").encode("utf-8", "surrogateescape")
-    if text.strip() and is_insert(scanned(text)):
+    if text.strip() and first_word(scanned(text)) == "INSERT":
         statement = read_insert(scanned(text), complete=True, default_format=ask.default_format)
         assert statement is not None
         if statement.kind is Kind.DATA_INSERT:
@@ -40,7 +40,7 @@ async def take_in_body(ask: Ask, body: Body) -> tuple[Statement, bytes]:
         head += piece or b""
         if not complete and next(tokens(scanned(head)), None) is None:
             continue
-        if not is_insert(scanned(head)):
+        if first_word(scanned(head)) != "INSERT":
             break
         statement = read_insert(scanned(head), complete=complete, default_format=ask.default_format)
         if statement is not None and statement.kind is Kind.DATA_INSERT:

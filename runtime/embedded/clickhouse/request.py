@@ -15,7 +15,9 @@ from runtime.embedded.clickhouse.errors import (
     NOT_IMPLEMENTED,
     refusal,
 )
-from runtime.embedded.clickhouse.sessions import TIMEOUT_S, TIMEOUT_S_MAX
+
+TIMEOUT_S = 60
+TIMEOUT_S_MAX = 3600
 
 # Parameters with a meaning of their own; any other is a setting of the query.
 OWN = frozenset(
@@ -37,7 +39,6 @@ class Ask:
     """A request taken apart. ``settings`` includes ``param_…`` values; ``accept`` lists encodings of the reply."""
 
     method: str
-    path: str
     query: str | None
     user: str
     password: str
@@ -62,8 +63,11 @@ class Ask:
         return self.method != "POST"
 
 
-def read_ask(method: str, path: str, query_string: bytes, headers: Mapping[str, str]) -> Ask:
-    """Take a request apart; raises ``EngineError`` for what ClickHouse refuses here."""
+def read_ask(method: str, query_string: bytes, headers: Mapping[str, str], *, packs_by_default: str = "1") -> Ask:
+    """Take a request apart; raises ``EngineError`` for what ClickHouse refuses here.
+
+    ``packs_by_default`` is the engine's own ``enable_http_compression``.
+    """
     given = dict(parse_qsl(query_string.decode("ascii"), keep_blank_values=True, errors="surrogateescape"))
     if is_on(given.get("compress")):
         raise refusal(
@@ -72,7 +76,6 @@ def read_ask(method: str, path: str, query_string: bytes, headers: Mapping[str, 
     user, password = credentials(given, headers)
     return Ask(
         method=method,
-        path=path,
         query=given.get("query"),
         user=user,
         password=password,
@@ -85,7 +88,7 @@ def read_ask(method: str, path: str, query_string: bytes, headers: Mapping[str, 
         session_check=is_on(given.get("session_check")),
         close_session=is_on(given.get("close_session")),
         wait_end=is_on(given.get("wait_end_of_query")),
-        accept=accepted(headers) if is_on(given.get("enable_http_compression")) else (),
+        accept=accepted(headers) if is_on(given.get("enable_http_compression", packs_by_default)) else (),
         content_type=headers.get("content-type", ""),
         content_encoding=headers.get("content-encoding", "").strip().lower(),
         native_blocks=is_on(given.get("decompress")),

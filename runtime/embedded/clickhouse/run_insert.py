@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from runtime.embedded.clickhouse.body import Body
 from runtime.embedded.clickhouse.chdb_types import Result
-from runtime.embedded.clickhouse.connection import Connection
-from runtime.embedded.clickhouse.front import Front, settled
+from runtime.embedded.clickhouse.front import Front, Lease
 from runtime.embedded.clickhouse.request import Ask
 from runtime.embedded.clickhouse.statement import Statement
 
@@ -30,15 +29,15 @@ async def run_insert(front: Front, insert: Insert) -> Result:
 class Insert:
     """One insert on its way."""
 
-    def __init__(self, connection: Connection, ask: Ask, statement: Statement, data: tuple[bytes, Body]) -> None:
-        self._connection = connection
-        self._settled = settled(connection, ask)
+    def __init__(self, lease: Lease, ask: Ask, statement: Statement, data: tuple[bytes, Body]) -> None:
+        self._lease = lease
+        self._connection = lease.connection
+        self._ask = ask
         self._statement = statement
         # What came with the statement is unpacked already, the body is not.
         self._first, self._body = data
         self._pieces: list[bytes] = []
         self._handle: object | None = None
-        self._is_settled = False
 
     async def gather(self) -> bool:
         """Wait for a batch of the body; whether that was all."""
@@ -53,8 +52,7 @@ class Insert:
 
     def begin(self) -> None:
         """Open the insert."""
-        self._settled.__enter__()
-        self._is_settled = True
+        self._lease.settle(self._ask, self._statement)
         assert self._statement.output_format is not None
         self._handle = self._connection.begin_insert(self._statement.head, self._statement.output_format)
         if self._first:
@@ -73,9 +71,7 @@ class Insert:
         self.push()
         self._body.decoder.finish()
         handle, self._handle = self._handle, None
-        result = self._connection.end_insert(handle)
-        self._unsettle()
-        return result
+        return self._connection.end_insert(handle)
 
     def abandon(self) -> None:
         """Drop the insert."""
@@ -83,9 +79,3 @@ class Insert:
             self._connection.cancel_insert(self._handle)
             self._handle = None
         self._connection.discard_rest()
-        self._unsettle()
-
-    def _unsettle(self) -> None:
-        if self._is_settled:
-            self._is_settled = False
-            self._settled.__exit__(None, None, None)

@@ -11,7 +11,7 @@ from core.logs import get_logger
 from runtime.embedded.clickhouse.body import Receive, Send
 from runtime.embedded.clickhouse.chdb_types import Result
 from runtime.embedded.clickhouse.errors import EngineError
-from runtime.embedded.clickhouse.front import Front, Lease, settled
+from runtime.embedded.clickhouse.front import Front, Lease
 from runtime.embedded.clickhouse.pipe import ResultPipe
 from runtime.embedded.clickhouse.reply import (
     Headers,
@@ -37,12 +37,13 @@ async def run_read(front: Front, lease: Lease, ask: Ask, statement: Statement, i
     encoding = chosen_encoding(ask.accept)
     output_format = statement.output_format or ask.default_format or "TabSeparated"
     pipe = ResultPipe()
-    sql = statement.into(pipe.path, outfile_compression(encoding), output_format)
+    mark = token_hex(16)
+    sql = statement.into(pipe.path, outfile_compression(encoding), output_format, mark)
 
     def job() -> Result:
         try:
-            with settled(lease.connection, ask):
-                return lease.connection.query(sql)
+            lease.settle(ask, statement)
+            return lease.connection.query(sql)
         finally:
             pipe.finished()
 
@@ -50,10 +51,12 @@ async def run_read(front: Front, lease: Lease, ask: Ask, statement: Statement, i
     if encoding:
         headers.append((b"content-encoding", encoding.encode()))
     running = asyncio.ensure_future(front.run(job))
-    reading = Reading(front, lease, pipe, running, headers, io[0], io[1])
+    reading = Reading(front, lease, pipe, running, headers, io[1])
+    watching = asyncio.ensure_future(cancel_when_gone(front, mark, io[0]))
     try:
         await (reading.send_when_complete() if ask.wait_end else reading.send_as_it_comes())
     finally:
+        watching.cancel()
         pipe.close()
         await asyncio.wait([running])
 
@@ -67,7 +70,6 @@ class Reading:
     pipe: ResultPipe
     running: asyncio.Future[Result]
     headers: Headers
-    receive: Receive
     send: Send
 
     async def send_when_complete(self) -> None:
@@ -97,15 +99,9 @@ class Reading:
         await self.end()
 
     async def pass_on_rest(self, tag: str) -> bool:
-        """Send what still comes; ``False`` when the query failed or the client went away."""
-        gone = asyncio.ensure_future(client_gone(self.receive))
-        try:
-            while not gone.done() and (piece := await self.pipe.read()):
-                await self.piece(piece)
-            if gone.done():
-                return False
-        finally:
-            gone.cancel()
+        """Send what still comes; ``False`` when the query failed."""
+        while piece := await self.pipe.read():
+            await self.piece(piece)
         try:
             await self.running
         except EngineError as error:
@@ -140,7 +136,8 @@ class Reading:
         await self.send({"type": "http.response.body", "body": b""})
 
 
-async def client_gone(receive: Receive) -> None:
-    """Return when the client closes its connection."""
+async def cancel_when_gone(front: Front, mark: str, receive: Receive) -> None:
+    """Stop the query when the client closes its connection: the engine would go on without anybody to read."""
     while (await receive())["type"] != "http.disconnect":
         pass
+    await front.run_aside(lambda: front.engine.cancel(mark))

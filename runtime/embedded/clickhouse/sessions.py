@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from core.clock import Clock
 from runtime.embedded.clickhouse.connection import Connection
 from runtime.embedded.clickhouse.errors import SESSION_IS_LOCKED, SESSION_NOT_FOUND, refusal
-
-TIMEOUT_S = 60
-TIMEOUT_S_MAX = 3600
+from runtime.embedded.clickhouse.request import TIMEOUT_S
+from runtime.embedded.clickhouse.settled import InForce
 
 
 @dataclass
@@ -20,6 +19,7 @@ class Session:
     idle_until_s: float
     timeout_s: int = TIMEOUT_S
     busy: bool = False
+    in_force: InForce = field(default_factory=InForce)
 
 
 class Sessions:

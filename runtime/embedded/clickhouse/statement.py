@@ -66,9 +66,12 @@ class Statement:
     tail: str = ""
     data_start: int = 0
 
-    def into(self, path: str, compression: str | None, default_format: str) -> str:
-        """The read with its result written to a file, in its own format or else the default one."""
-        target = f"INTO OUTFILE '{path}' TRUNCATE"
+    def into(self, path: str, compression: str | None, default_format: str, mark: str) -> str:
+        """The read with its result written to a file, in its own format or else the default one.
+
+        ``mark`` is a word by which the running query can be found again.
+        """
+        target = f"/*{mark}*/ INTO OUTFILE '{path}' TRUNCATE"
         if compression:
             target += f" COMPRESSION {compression}"
         return f"{self.head}\n{target} FORMAT {self.output_format or default_format} {self.tail}"
@@ -90,10 +93,10 @@ def tokens(text: str) -> Iterator[Token]:
         yield Token(piece, match.start(), match.end(), depth, match["word"] is not None)
 
 
-def is_insert(text: str) -> bool:
-    """Whether the text begins with ``INSERT``."""
+def first_word(text: str) -> str:
+    """The word in capitals that a statement begins with; empty when it begins with none."""
     first = next(tokens(text), None)
-    return first is not None and first.upper == "INSERT"
+    return first.upper if first else ""
 
 
 def read_insert(text: str, *, complete: bool, default_format: str | None) -> Statement | None:
