@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import polars as pl
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, select
 
 from catalog.change import Change, Known, Naming
 from catalog.declaration import DEFAULT_ZONE, CustomerDeclaration
 from catalog.read_frame import read_frame
 from catalog.tables import customers
 from catalog.version import close_rows
+from core.bulk import copy_rows
 from core.frames import Schema, checked
 from core.ids import new_id
 
@@ -24,9 +25,12 @@ CUSTOMERS: Schema = {
     "currency": pl.String(),
 }
 
+ROWS: Schema = CUSTOMERS | {"from_version": pl.Int64()}
+
 CUSTOMERS_QUERY = """
     SELECT merchant_id, customer_id, subject, name, zone, currency FROM customers
     WHERE from_version <= %(version)s AND (until_version IS NULL OR %(version)s < until_version)
+        AND merchant_id IN (SELECT merchant_id FROM merchants WHERE %(all)s OR code = ANY(%(merchants)s))
 """
 
 NAMING: Naming[CustomerDeclaration] = Naming(
@@ -47,9 +51,12 @@ def load_customers(connection: Connection, merchant_id: str) -> dict[str, Known[
     }
 
 
-def load_customers_frame(connection: Connection, version: int) -> pl.DataFrame:
-    """All merchants' customers as of ``version``: a frame of ``CUSTOMERS``, for copies kept elsewhere."""
-    found = read_frame(connection, CUSTOMERS_QUERY, {"version": version}, CUSTOMERS)
+def load_customers_frame(
+    connection: Connection, version: int, merchant_codes: Sequence[str] | None = None
+) -> pl.DataFrame:
+    """Customers as of ``version``, all merchants' or some: a frame of ``CUSTOMERS``, for copies kept elsewhere."""
+    values = {"version": version, "all": merchant_codes is None, "merchants": list(merchant_codes or ())}
+    found = read_frame(connection, CUSTOMERS_QUERY, values, CUSTOMERS)
     return checked(found.sort("merchant_id", "customer_id"), CUSTOMERS)
 
 
@@ -58,10 +65,9 @@ def write_customers(
 ) -> dict[str, str]:
     """Create customers, or write down who they are from now on; returns all written ids by key."""
     close_rows(connection, customers.c.customer_id, (c.current.row_id for c in changes if c.current), version)
-    rows = [customer_row(merchant_id, version, change) for change in changes]
-    if rows:
-        connection.execute(insert(customers), rows)
-    return {str(row["subject"]): str(row["customer_id"]) for row in rows}
+    rows = pl.DataFrame([customer_row(merchant_id, version, change) for change in changes], schema=ROWS)
+    copy_rows(connection, customers, rows)
+    return dict(rows.select("subject", "customer_id").iter_rows())
 
 
 def customer_row(merchant_id: str, version: int, change: Change[CustomerDeclaration]) -> dict[str, object]:
@@ -70,7 +76,6 @@ def customer_row(merchant_id: str, version: int, change: Change[CustomerDeclarat
     return {
         "customer_id": current.row_id if current else new_id("cus"),
         "from_version": version,
-        "until_version": None,
         "merchant_id": merchant_id,
         "subject": declared.key,
         "name": declared.name or (current.value.name if current else declared.key),

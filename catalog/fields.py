@@ -180,5 +180,5 @@ class Fields:
 
 def kind_of(raw: object) -> str:
     """What a wrong value is, in a reader's words."""
-    kinds: dict[type, str] = {dict: "a mapping", list: "a list", bool: "true or false", str: "a text", float: "a float"}
-    return kinds.get(type(raw), type(raw).__name__ if raw is not None else "nothing")
+    kinds: dict[type, str] = {dict: "a mapping", list: "a list", bool: "true or false", str: "a text"}
+    return "nothing" if raw is None else kinds.get(type(raw), f"a value of type {type(raw).__name__}")

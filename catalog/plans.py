@@ -70,11 +70,14 @@ def load_prices(connection: Connection, merchant_id: str) -> dict[str, Known[Pla
 
 
 def billed_prices(connection: Connection, price_ids: Sequence[str]) -> frozenset[str]:
-    """Which of the prices a charge line was made with; none before charge lines exist."""
+    """Which of the prices an amount was charged with; none before charge lines exist."""
     if not price_ids or not inspect(connection).has_table("charge_lines"):
         return frozenset()
-    # By name: charges come after the catalog, which must not import them.
-    statement = text("SELECT DISTINCT price_id FROM charge_lines WHERE price_id = ANY(:price_ids)")
+    # By name: charges come after the catalog, which must not import them. A line without an amount was parked, maybe
+    # for this very price, which then has to be mended.
+    statement = text(
+        "SELECT DISTINCT price_id FROM charge_lines WHERE price_id = ANY(:price_ids) AND amount IS NOT NULL"
+    )
     return frozenset(connection.execute(statement, {"price_ids": list(price_ids)}).scalars())
 
 

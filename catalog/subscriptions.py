@@ -8,13 +8,29 @@ from datetime import date, datetime
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+import polars as pl
+from sqlalchemy import Connection, bindparam, select, update
 
 from catalog.change import Change, Known, Naming
 from catalog.declaration import SubscriptionDeclaration
 from catalog.tables import customers, plans, subscriptions
+from core.bulk import copy_rows
+from core.frames import Schema
 from core.ids import new_id
 from core.period import day_start
+
+ROWS: Schema = {
+    "subscription_id": pl.String(),
+    "merchant_id": pl.String(),
+    "customer_id": pl.String(),
+    "plan_id": pl.String(),
+    "starts_at": pl.Datetime("us", "UTC"),
+    "ends_at": pl.Datetime("us", "UTC"),
+    "anchor_day": pl.Int16(),
+    "interval": pl.String(),
+    "from_version": pl.Int64(),
+    "ended_version": pl.Int64(),
+}
 
 
 def subscription_code(subscription: SubscriptionDeclaration) -> str:
@@ -105,8 +121,7 @@ def write_subscriptions(
                 "ended_version": version if ends_at else None,
             }
         )
-    if rows:
-        connection.execute(insert(subscriptions), rows)
+    copy_rows(connection, subscriptions, pl.DataFrame(rows, schema=ROWS))
     if ends:
         same = subscriptions.c.subscription_id == bindparam("ended_id")
         connection.execute(

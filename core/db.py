@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import orjson
+import psycopg
 from sqlalchemy import Connection, Engine, MetaData, create_engine
 from sqlalchemy.exc import DBAPIError, OperationalError
 
@@ -46,6 +47,9 @@ def transaction(engine: Engine) -> Iterator[Connection]:
             yield connection
     except OperationalError as error:
         raise Transient(f"Postgres did not answer: {error.orig}") from error
+    except psycopg.OperationalError as error:
+        # COPY goes past SQLAlchemy to the driver, whose errors then come unwrapped.
+        raise Transient(f"Postgres did not answer: {error}") from error
     except DBAPIError as error:
         if error.connection_invalidated:
             raise Transient(f"Postgres closed the connection: {error.orig}") from error
