@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from runtime.traffic.events import COUNTED, HELD, REFUSED_AT_DOOR, REJECTED_IN_STREAM, Identity, Kind, identify
+from runtime.traffic.events import COUNTED, HELD, REFUSED_AT_DOOR, REJECTED_ANYWHERE, Identity, Kind, identify
 from runtime.traffic.ledger import ACCEPTED, REFUSED, SimulatorLedger
 from runtime.traffic.requests import chunk_count, chunk_ordinals
 
@@ -69,6 +69,7 @@ def copies(identity: Identity) -> Flags:
 
 def _chunk_tally(identity: Identity, answers: npt.NDArray[np.uint8]) -> dict[str, int]:
     bad = np.isin(identity.kinds, REFUSED_AT_DOOR)
+    either = np.isin(identity.kinds, REJECTED_ANYWHERE)
     accepted = answers == ACCEPTED
 
     def count(flags: Flags) -> int:
@@ -78,6 +79,6 @@ def _chunk_tally(identity: Identity, answers: npt.NDArray[np.uint8]) -> dict[str
         "firsts": count(accepted & copies(identity)),
         "conflicts": count(accepted & (identity.kinds == Kind.CONFLICT)),
         "held": count(accepted & np.isin(identity.kinds, HELD)),
-        "rejected": count(accepted & np.isin(identity.kinds, REJECTED_IN_STREAM)),
-        "astray": count((accepted & bad) | ((answers == REFUSED) & ~bad)),
+        "rejected": count(accepted & either),
+        "astray": count((accepted & bad) | ((answers == REFUSED) & ~bad & ~either)),
     }

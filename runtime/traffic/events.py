@@ -36,7 +36,8 @@ class Kind(IntEnum):
 COUNTED = (Kind.PLAIN, Kind.LATE)
 HELD = (Kind.UNKNOWN_CUSTOMER, Kind.UNKNOWN_TYPE)
 REFUSED_AT_DOOR = (Kind.BAD_TIME, Kind.NO_SUBJECT, Kind.NO_TYPE)
-REJECTED_IN_STREAM = (Kind.NOT_NUMERIC,)
+# A door that knows the meters turns these away; one that has not heard of them yet lets the stream set them aside.
+REJECTED_ANYWHERE = (Kind.NOT_NUMERIC,)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from core.clock import Clock
+from runtime.traffic.ahead import ahead
 from runtime.traffic.connection import Connection, Target
 from runtime.traffic.deliver import Verdict, deliver
 from runtime.traffic.ledger import SimulatorLedger
@@ -98,7 +98,7 @@ class _Sender:
         async with asyncio.TaskGroup() as group:
             for _ in range(self.options.connections):
                 group.create_task(self._carry(queue))
-            async for chunk in _ahead(chunks):
+            async for chunk in ahead(chunks):
                 # Counted before any of them goes out: a later chunk's request waits for all of these.
                 self.open_by_chunk[chunk[0].chunk] += len(chunk)
                 for request in chunk:
@@ -178,12 +178,3 @@ class _Sender:
             del self.open_by_chunk[request.chunk]
             self.answered.set()
         self.progress(len(request.ordinals))
-
-
-async def _ahead(chunks: Iterator[Any]) -> AsyncIterator[Any]:
-    """The items of an iterator, the next one being made in a thread while this one is used."""
-    end = object()
-    pending = asyncio.create_task(asyncio.to_thread(next, chunks, end))
-    while (item := await pending) is not end:
-        pending = asyncio.create_task(asyncio.to_thread(next, chunks, end))
-        yield item

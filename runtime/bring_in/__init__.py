@@ -1,0 +1,1 @@
+"""Usage out of files: CSV, NDJSON and Parquet, row by row through the gateway's public door."""
