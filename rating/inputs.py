@@ -9,8 +9,7 @@ import polars as pl
 from core.frames import Schema
 from rating.charge import INSTANT, QUANTITY
 
-# One row per price of a subscription whose period is to be rated. ``definition`` is the price's JSON text;
-# ``problem`` says why the row cannot be rated, when that is known already.
+# One row per price of a subscription whose period is to be rated. ``definition`` is the price's JSON text.
 DUE_PRICES: Final[Schema] = {
     "merchant_id": pl.String(),
     "subscription_id": pl.String(),
@@ -26,14 +25,15 @@ DUE_PRICES: Final[Schema] = {
     "currency": pl.String(),
     "period_start": INSTANT,
     "period_end": INSTANT,
-    "problem": pl.String(),
 }
 
-# At most one row per (subscription_id, price_id); a missing one means that nothing was used.
+# At most one row per (subscription_id, price_id); a missing one means that nothing was used. ``problem`` says why the
+# quantity cannot be known exactly, where that is so; the line is then parked.
 USAGE: Final[Schema] = {
     "subscription_id": pl.String(),
     "price_id": pl.String(),
     "quantity": QUANTITY,
     "events": pl.UInt64(),
     "windows": pl.UInt64(),
+    "problem": pl.String(),
 }

@@ -1,0 +1,64 @@
+"""Records what a close found: its runs before anything is rated, its charge lines all at once and only once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import polars as pl
+from sqlalchemy import Connection, func, insert, update
+from sqlalchemy.exc import IntegrityError
+
+from core.bulk import copy_rows
+from core.errors import Stop
+from core.frames import checked
+from rating.charge import CHARGE_LINES, tiers_json
+from rating.freeze import Freeze
+from rating.tables import charge_lines, rating_runs
+
+
+def record_claims(connection: Connection, period: str, freeze: Freeze, runs: Mapping[str, str]) -> None:
+    """Write down runs (by merchant) and what freezes their inputs; raises ``Stop`` if another close claimed first."""
+    rows = [
+        {
+            "run_id": run_id,
+            "merchant_id": merchant_id,
+            "period": period,
+            "state": "claimed",
+            "ended_by": freeze.ended_by,
+            "cutoff": freeze.cutoff,
+            "catalog_version": freeze.catalog_version,
+        }
+        for merchant_id, run_id in runs.items()
+    ]
+    try:
+        connection.execute(insert(rating_runs), rows)
+    except IntegrityError as error:
+        raise Stop(f"another close has claimed {period}") from error
+
+
+def record_lines(connection: Connection, lines: pl.DataFrame, runs: Mapping[str, str]) -> None:
+    """Copy the charge lines of runs and end the runs; raises ``Stop`` if one of them is no longer open."""
+    ended = connection.execute(
+        update(rating_runs)
+        .where(rating_runs.c.run_id.in_(runs.values()), rating_runs.c.state == "claimed")
+        .values(state="recorded", recorded_at=func.clock_timestamp())
+    )
+    if ended.rowcount != len(runs):
+        raise Stop("another close has recorded these runs")
+    copy_rows(connection, charge_lines, checked(lines, CHARGE_LINES).with_columns(tiers=tiers_json(pl.col("tiers"))))
+
+
+def stamped(lines: pl.DataFrame, period: str, freeze: Freeze, runs: Mapping[str, str]) -> pl.DataFrame:
+    """RATED_LINES as CHARGE_LINES of their runs."""
+    return lines.with_columns(
+        run_id=pl.col("merchant_id").replace_strict(dict(runs), return_dtype=pl.String),
+        period=pl.lit(period),
+        cutoff=instant(freeze.cutoff),
+        catalog_version=pl.lit(freeze.catalog_version, dtype=pl.Int64),
+    ).select(list(CHARGE_LINES))
+
+
+def instant(moment: datetime) -> pl.Expr:
+    """A literal instant in UTC."""
+    return pl.lit(moment).dt.convert_time_zone("UTC").cast(CHARGE_LINES["cutoff"])
