@@ -36,12 +36,11 @@ def due_price(price: Mapping[str, object] | str, place: int = 0, **changes: obje
         "currency": "USD",
         "period_start": NOVEMBER,
         "period_end": DECEMBER,
-        "problem": None,
     }
     return row | changes
 
 
-def used(row: Mapping[str, object], quantity: Decimal | str) -> dict[str, object]:
+def used(row: Mapping[str, object], quantity: Decimal | str, problem: str | None = None) -> dict[str, object]:
     """The row of USAGE that belongs to a row of DUE_PRICES."""
     return {
         "subscription_id": row["subscription_id"],
@@ -49,6 +48,7 @@ def used(row: Mapping[str, object], quantity: Decimal | str) -> dict[str, object
         "quantity": Decimal(quantity),
         "events": 2,
         "windows": 1,
+        "problem": problem,
     }
 
 

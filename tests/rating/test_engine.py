@@ -137,8 +137,8 @@ def test_an_unknown_currency_parks_the_line() -> None:
 
 def test_a_problem_known_before_parks_the_line() -> None:
     """A reason that the caller gives wins over anything the engine would say."""
-    due = due_price({"model": "per_unit", "unit_price": "1"}, problem="the zone is unknown")
+    due = due_price({"model": "per_unit", "unit_price": "1"})
 
-    line = rate(usage_frame([]), due_frame([due])).to_dicts()[0]
+    line = rate(usage_frame([used(due, "0", problem="the sum is too large")]), due_frame([due])).to_dicts()[0]
 
-    assert (line["parked_reason"], line["amount"], line["tiers"]) == ("the zone is unknown", None, [])
+    assert (line["parked_reason"], line["amount"], line["tiers"]) == ("the sum is too large", None, [])

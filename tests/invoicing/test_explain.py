@@ -1,0 +1,69 @@
+"""An explanation shows the recorded numbers, works them out again, and says when they do not agree."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from core.money import Money
+from invoicing.explain import explain
+from invoicing.invoice import InvoiceLine
+
+
+def tier(cells: str) -> dict[str, Any]:
+    """A tier as it lies in the books: number, from, to, quantity, unit price, flat price, amount."""
+    names = ("from", "to", "quantity", "unit_price", "flat_price", "amount")
+    number, *texts = cells.split()
+    return {"tier": int(number)} | {
+        name: None if text == "null" else text for name, text in zip(names, texts, strict=True)
+    }
+
+
+LINE = InvoiceLine(
+    position=1,
+    description="tokens",
+    price_id="pri_1",
+    meter_id="met_1",
+    meter="tokens",
+    aggregation="sum",
+    model="graduated",
+    quantity=Decimal("1500.5"),
+    unrounded=Decimal("555.0505"),
+    amount=Money(55505, "USD"),
+    tiers=[
+        tier("1 0 1000 1000 0.5 5 505"),
+        tier("2 1000 null 500.5 0.1 0.0005 50.0505"),
+    ],
+    price={},
+    events=3,
+    windows=2,
+    input_hash="00",
+)
+
+
+def test_the_arithmetic_is_written_out_tier_by_tier() -> None:
+    """Spans say which bound belongs to a tier; sums hold the exact numbers."""
+    worked = explain(LINE)
+
+    assert [(step.span(), step.sum()) for step in worked.steps] == [
+        ("0 to 1000", "1000 × 0.5 + 5 = 505"),
+        ("above 1000", "500.5 × 0.1 + 0.0005 = 50.0505"),
+    ]
+    assert (worked.unrounded, worked.rounded, worked.agrees) == (Decimal("555.0505"), Money(55505, "USD"), True)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"amount": Money(55506, "USD")},
+        {"unrounded": Decimal("555.0504")},
+        {"quantity": Decimal(1500)},
+        {"tiers": [*LINE.tiers[:1], tier("2 1000 null 500.5 0.2 0.0005 50.0505")]},
+    ],
+)
+def test_a_line_that_does_not_follow_from_its_tiers_is_told(change: dict[str, Any]) -> None:
+    """A changed amount, sum, quantity or tier is found out."""
+    assert not explain(replace(LINE, **change)).agrees
