@@ -47,7 +47,7 @@ def load_customers(connection: Connection, merchant_id: str) -> dict[str, Known[
     statement = select(*columns).where(customers.c.merchant_id == merchant_id, customers.c.until_version.is_(None))
     return {
         subject: Known(customer_id, CustomerDeclaration(subject, name, zone, currency))
-        for customer_id, subject, name, zone, currency in connection.execute(statement).tuples()
+        for customer_id, subject, name, zone, currency in connection.execute(statement)
     }
 
 

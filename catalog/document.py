@@ -103,7 +103,7 @@ def refuse_repeats_within(fields: Fields, found: Declaration, meters_count: int)
     for index, plan in enumerate(found.plans):
         named.append((f"plans[{index}].code", ("plan", plan.code)))
         named += [
-            (f"plans[{index}].prices[{place}].meter", ("price", plan.code, price.meter))
+            (f"plans[{index}].prices[{place}].meter", ("price", index, price.meter))
             for place, price in enumerate(plan.prices)
         ]
     named += [(f"customers[{index}].key", ("customer", who.key)) for index, who in enumerate(found.customers)]

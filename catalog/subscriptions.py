@@ -72,7 +72,7 @@ def load_subscriptions(connection: Connection, merchant_id: str) -> dict[str, Kn
                 subject, plan, local_day(starts_at, zone), local_day(ends_at, zone) if ends_at else None
             ),
         )
-        for subscription_id, subject, plan, starts_at, ends_at, zone in connection.execute(statement).tuples()
+        for subscription_id, subject, plan, starts_at, ends_at, zone in connection.execute(statement)
     ]
     return {subscription_code(known.value): known for known in found}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -41,18 +42,20 @@ def apply(
     """
     declarations = read_catalog(read_file(file))
     settings = load_settings()
-    books = open_books(settings)
-    with transaction(books) as connection:
-        diffs = plan_catalog(connection, declarations)
-    if not json:
-        show(diffs)
-    if dry_run or not agreed(diffs, yes):
-        tell(diffs, None, json)
-        return
-    store = open_usage_store(settings)
-    applied = write_catalog(books, store, declarations, diffs)
-    store.close()
-    tell(applied.diffs, applied.version, json)
+    with ExitStack() as opened:
+        books = open_books(settings)
+        opened.callback(books.dispose)
+        with transaction(books) as connection:
+            diffs = plan_catalog(connection, declarations)
+        if not json:
+            show(diffs)
+        if dry_run or not agreed(diffs, yes):
+            tell(diffs, None, json)
+            return
+        store = open_usage_store(settings)
+        opened.callback(store.close)
+        applied = write_catalog(books, store, declarations, diffs)
+        tell(applied.diffs, applied.version, json)
 
 
 def write_catalog(

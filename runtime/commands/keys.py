@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import orjson
@@ -9,6 +11,7 @@ import typer
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from sqlalchemy import Connection
 
 from catalog.keys import StoredKey, create_key, list_keys, revoke_key
 from core.db import transaction
@@ -20,6 +23,17 @@ AsJson = Annotated[bool, typer.Option("--json", help="Say it as JSON.")]
 keys_app = typer.Typer(no_args_is_help=True)
 
 
+@contextmanager
+def books_open() -> Iterator[Connection]:
+    """The books, for one transaction."""
+    books = open_books(load_settings(), pool_size=1)
+    try:
+        with transaction(books) as connection:
+            yield connection
+    finally:
+        books.dispose()
+
+
 @keys_app.command()
 def create(
     merchant: Annotated[str, typer.Option(help="The merchant's code.")],
@@ -27,7 +41,7 @@ def create(
     json: AsJson = False,
 ) -> None:
     """Make a key. It is shown this once: only its hash is kept."""
-    with transaction(open_books(load_settings())) as connection:
+    with books_open() as connection:
         made = create_key(connection, merchant, name)
     if json:
         said = {"key_id": made.key_id, "merchant": merchant, "name": name, "key": made.key}
@@ -42,7 +56,7 @@ def list_all(
     merchant: Annotated[str | None, typer.Option(help="Only this merchant's.")] = None, json: AsJson = False
 ) -> None:
     """List keys by their first letters, the revoked ones too."""
-    with transaction(open_books(load_settings())) as connection:
+    with books_open() as connection:
         found = list_keys(connection, merchant)
     if json:
         print(orjson.dumps(found).decode())
@@ -62,6 +76,6 @@ def row_of(key: StoredKey) -> tuple[str, ...]:
 @keys_app.command()
 def revoke(key_id: Annotated[str, typer.Argument(help="As 'keys list' shows it: key_…")]) -> None:
     """End a key for good. Gateways that have just seen it may take it for a few more seconds."""
-    with transaction(open_books(load_settings())) as connection:
+    with books_open() as connection:
         revoke_key(connection, key_id)
     print(f"{key_id} is revoked")
