@@ -41,12 +41,12 @@ def slot_of(rows: Places, properties: Places) -> U64:
 def flatten(properties: pa.MapArray, names: tuple[str, ...]) -> PropertyTable:
     """The named properties of all events; others are left out. A name given twice counts with its first value."""
     bounds = np.asarray(properties.offsets)
-    counts, first, length = np.diff(bounds), int(bounds[0]), int(bounds[-1] - bounds[0])
-    codes = texts_of(properties.keys.slice(first, length)).cast(pl.Enum(list(names)), strict=False).to_physical()
+    counts, begin, length = np.diff(bounds), int(bounds[0]), int(bounds[-1] - bounds[0])
+    codes = texts_of(properties.keys.slice(begin, length)).cast(pl.Enum(list(names)), strict=False).to_physical()
     kept = codes.is_not_null().to_numpy()
     rows = np.repeat(np.arange(len(properties), dtype=np.int64), counts)[kept]
     slots = slot_of(rows, codes.filter(pl.Series(kept)).to_numpy().astype(np.int64))
-    texts = texts_of(properties.items.slice(first, length)).filter(pl.Series(kept))
+    texts = texts_of(properties.items.slice(begin, length)).filter(pl.Series(kept))
     if (slots[1:] > slots[:-1]).all():
         return PropertyTable(slots, texts)
     order = np.argsort(slots, kind="stable")

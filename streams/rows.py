@@ -86,3 +86,5 @@ UNIQUES_SCHEMA = filled(
         *BLOCK_COLUMNS,
     ]
 )
+
+SCHEMAS = dict(zip(TABLES, (EVENTS_SCHEMA, WINDOWS_SCHEMA, UNIQUES_SCHEMA), strict=True))

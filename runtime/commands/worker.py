@@ -1,0 +1,114 @@
+"""``millrace worker``: the process that takes the log's messages into ClickHouse, exactly once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable
+from time import sleep
+
+from confluent_kafka.admin import AdminClient
+
+from core.clock import SystemClock
+from core.errors import Transient
+from core.logs import configure_logs, get_logger
+from runtime.settings import Settings, load_settings
+from runtime.topic import describe, ensure_topic, wait_for_topic
+from runtime.wiring import open_admin, open_books, open_usage_store
+from streams.catalog_cache import CatalogCache
+from streams.claim import Claims, LogSeen
+from streams.desk import Desk
+from streams.driver import EXIT_DONE, Driver, DriverSettings, Hooks
+from streams.ledger_postgres import PostgresLedger
+from streams.retry import Retry, RetryPolicy
+from streams.sink import Parts
+from streams.store import ClickHouseStore
+
+# Apache Kafka refuses less than 6 s unless told otherwise; the embedded broker answers a join after this long.
+SESSION_TIMEOUT_S = 6.0
+SESSION_TIMEOUT_EMBEDDED_S = 3.0
+LEAVE_WITHIN_S = 8
+
+
+def worker() -> None:
+    """Read the log and store each of its events once, until SIGTERM. Several workers share the partitions."""
+    configure_logs()
+    # Faust draws tables into the log; what matters of them we say ourselves.
+    for name in ("faust", "aiokafka", "mode"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    raise SystemExit(asyncio.run(work(load_settings())))
+
+
+async def work(settings: Settings) -> int:
+    """Wire the parts together and drive them; returns the exit code."""
+    clock = SystemClock()
+    admin = open_admin(settings)
+    topic_id = wait_for_topic(admin, settings.topic, settings.partitions, clock)
+    books = open_books(settings, pool_size=2)
+    parts = Parts(
+        ledger=PostgresLedger(books),
+        store=ClickHouseStore(open_usage_store(settings)),
+        catalog=CatalogCache(books),
+        retry=Retry(RetryPolicy(), clock, sleep),
+    )
+    unchanged = topic_watch(admin, settings.topic, settings.partitions, topic_id)
+    incarnation = parts.retry(
+        "numbering the log", lambda: parts.ledger.register(settings.topic, topic_id, settings.partitions)
+    )
+    claims = Claims(
+        parts,
+        LogSeen(settings.topic, incarnation),
+        owner=f"{socket.gethostname()}:{os.getpid()}",
+        clock=clock,
+        log_unchanged=unchanged,
+    )
+    driver = Driver(driver_settings(settings), Desk(claims.claim), Hooks(unchanged))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop_soon, driver)
+    return await driver.run()
+
+
+def stop_soon(driver: Driver) -> None:
+    """Stop, and be gone after a few seconds even in the middle of a block: the ledger knows what was not sealed."""
+    driver.stop()
+    signal.signal(signal.SIGALRM, lambda *_: os._exit(EXIT_DONE))
+    signal.alarm(LEAVE_WITHIN_S)
+
+
+def driver_settings(settings: Settings) -> DriverSettings:
+    """How to read the log, given which broker keeps it."""
+    embedded = settings.journal_dir is not None
+    return DriverSettings(
+        kafka=settings.kafka,
+        topic=settings.topic,
+        folder=settings.home / "worker",
+        group=f"{settings.topic}.streams",
+        session_timeout_s=SESSION_TIMEOUT_EMBEDDED_S if embedded else SESSION_TIMEOUT_S,
+    )
+
+
+def topic_watch(admin: AdminClient, topic: str, partitions: int, topic_id: str) -> Callable[[], bool]:
+    """Says whether the topic still has this id; True as well when the broker does not answer.
+
+    A broker that came back without the topic gets it again, which shows that the log was made anew.
+    """
+
+    def described() -> str:
+        return describe(admin, topic)[1]
+
+    def made() -> str:
+        return ensure_topic(admin, topic, partitions)
+
+    def unchanged() -> bool:
+        for look in (described, made):
+            try:
+                return look() == topic_id
+            except Transient as error:
+                get_logger("streams").warning("the broker does not answer", error=str(error))
+        return True
+
+    return unchanged

@@ -1,0 +1,112 @@
+"""Taking a partition over: epoch, incarnation, and what the blocks before left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from core.clock import Clock
+from core.limits import BLOCK_EVENTS_MAX
+from core.logs import get_logger
+from streams.block import HORIZON_S, Known
+from streams.key_index import KeyIndex
+from streams.ledger import Lease, Position
+from streams.partition import Claimed, Partition
+from streams.sink import Parts
+from streams.store import horizon_start
+
+
+@dataclass(frozen=True, slots=True)
+class LogSeen:
+    """The log that a worker reads: the topic, and which of its incarnations the worker found when it started."""
+
+    topic: str
+    incarnation: int
+
+
+def claim_partition(
+    parts: Parts, log: LogSeen, partition: int, *, owner: str, now: datetime, held: Claimed | None = None
+) -> Claimed:
+    """Claim a partition for this incarnation of its topic.
+
+    If its last block was announced in an earlier incarnation and never sealed, that log is gone and the block can
+    never be done again: its rows are deleted and it is given up. Whoever wrote those messages to the log writes them
+    to the new one.
+
+    ``held`` is where we left the partition when we had it before. If nobody else had it since, its keys are still
+    good; otherwise they are read from the store, where a block's redo finds those of its own time.
+    """
+    retry, ledger = parts.retry, parts.ledger
+    lease, position = retry("claiming", lambda: ledger.claim(log.topic, partition, owner, log.incarnation))
+    if position.incarnation != log.incarnation:
+        position = change_incarnation(parts, lease, position, log.incarnation)
+    elif held is not None and (held.lease.epoch, held.position) == (lease.epoch - 1, position):
+        return Claimed(lease, position, held.known)
+    asked_at = now if position.intent is None else position.intent.intended_at
+    since = horizon_start(asked_at)
+    keys = retry("reading keys", lambda: parts.store.keys(partition, since, position.intent))
+    index = KeyIndex().with_added(keys, int(asked_at.timestamp()) - HORIZON_S)
+    get_logger("streams").info(
+        "claimed",
+        partition=partition,
+        epoch=lease.epoch,
+        incarnation=position.incarnation,
+        next_offset=position.next_offset,
+        open_block=position.intent is not None,
+        known=len(index),
+    )
+    return Claimed(lease, position, Known(index, position.sequences, position.unreadable_run))
+
+
+def change_incarnation(parts: Parts, lease: Lease, position: Position, incarnation: int) -> Position:
+    """Leave the old log behind and begin the new one at offset 0."""
+    intent = position.intent
+    if intent is not None:
+        parts.retry("deleting a block", lambda: parts.store.forget(lease.topic, lease.partition, intent))
+        parts.retry("giving a block up", lambda: parts.ledger.abandon(lease, intent))
+    parts.retry("changing incarnation", lambda: parts.ledger.enter(lease, incarnation))
+    get_logger("streams").warning(
+        "the log was made anew",
+        partition=lease.partition,
+        left_at=f"{position.incarnation}:{position.next_offset}",
+        gave_up_block=intent is not None,
+    )
+    return replace(position, incarnation=incarnation, next_offset=0, intent=None, unreadable_run=0)
+
+
+class Claims:
+    """Claims partitions for one worker, and remembers what it had of them, so that a rebalance costs little."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        log: LogSeen,
+        *,
+        owner: str,
+        clock: Clock,
+        log_unchanged: Callable[[], bool] = lambda: True,
+        rows_max: int = BLOCK_EVENTS_MAX,
+    ) -> None:
+        self._parts = parts
+        self._log = log
+        self._owner = owner
+        self._clock = clock
+        self._log_unchanged = log_unchanged
+        self._rows_max = rows_max
+        self._had: dict[int, Partition] = {}
+
+    def claim(self, partition: int) -> Partition:
+        """Take a partition over, ready for messages from its ``next_offset`` on."""
+        had = self._had.pop(partition, None)
+        claimed = claim_partition(
+            self._parts,
+            self._log,
+            partition,
+            owner=self._owner,
+            now=self._clock.now(),
+            held=None if had is None else had.claimed,
+        )
+        ours = Partition(self._parts, claimed, log_unchanged=self._log_unchanged, rows_max=self._rows_max)
+        self._had[partition] = ours
+        return ours

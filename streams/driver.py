@@ -1,0 +1,210 @@
+"""Faust as the driver, in the subset of it that loses nothing.
+
+One agent with ``concurrency=1`` takes messages with ``noack_take``; they are acknowledged in order, and only after
+their block is sealed. No exception crosses the agent's loop: whatever was not foreseen ends the process at once,
+because Faust acknowledges what an exception passes. No tables, web server, leader topic or topics made by Faust.
+
+Where to read from is the ledger's word: group offsets are written as a hint for lag monitors and never read. All
+blocking work happens in one thread, so that heartbeats go on and blocks stay in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import faust
+from faust.transport.drivers import aiokafka as kafka_transport
+from yarl import URL
+
+from core.errors import MillraceError
+from core.logs import get_logger
+from streams.desk import Desk, Record
+
+Answer = TypeVar("Answer")
+# (group generation, assigned partitions) -> the offset to read each from.
+Positions = Callable[[int, set[int]], Awaitable[Mapping[int, int]]]
+
+EXIT_DONE = 0
+# Something that was not foreseen, or that must not go on: a fresh start sorts it out or stops at the same place.
+EXIT_STOPPED = 70
+# The log was made anew under our feet; a fresh start claims its new incarnation.
+EXIT_LOG_CHANGED = 71
+
+
+@dataclass(frozen=True, slots=True)
+class DriverSettings:
+    """How to read the log. Faust wants a ``folder`` of its own, although it keeps nothing there."""
+
+    kafka: str
+    topic: str
+    folder: Path
+    group: str = "millrace-streams"
+    # How long a quiet log's messages are gathered before they make a block.
+    linger_s: float = 0.15
+    messages_max: int = 1024
+    message_bytes_max: int = 16 * 1024 * 1024
+    # The embedded broker answers a join only after about this long; Apache Kafka allows no less than 6 s by default.
+    session_timeout_s: float = 6.0
+    # Any single step of work longer than this means that something hangs.
+    work_limit_s: float = 150.0
+    watch_every_s: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What the driver asks the outside.
+
+    ``log_unchanged`` says whether the topic still is the one we started with, and True when nobody can tell. It may
+    take a while. ``leave`` ends the process at once, without any clean-up.
+    """
+
+    log_unchanged: Callable[[], bool]
+    leave: Callable[[int], NoReturn] = os._exit
+    after_ack: Callable[[], object] = lambda: None
+
+
+class Driver:
+    """Runs a desk on a Kafka topic until it is told to stop."""
+
+    def __init__(self, settings: DriverSettings, desk: Desk, hooks: Hooks) -> None:
+        self._settings = settings
+        self._desk = desk
+        self._hooks = hooks
+        self._log = get_logger("streams")
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="blocks")
+        self._watcher = ThreadPoolExecutor(max_workers=1, thread_name_prefix="watch")
+        self._generation = -1
+        self._stopping = False
+        self._stopped = asyncio.Event()
+
+    def stop(self) -> None:
+        """Finish the block in hand and leave the group. To be called on the loop's thread."""
+        self._stopping = True
+        self._stopped.set()
+
+    async def run(self) -> int:
+        """Join the group and work until ``stop``; returns the exit code."""
+        app = build_app(self._settings, self.seek_positions)
+        topic = app.topic(self._settings.topic, key_serializer="raw", value_serializer="raw")
+        app.agent(topic, concurrency=1, name="blocks")(self._blocks)
+        # Another worker may claim what we are about to lose: let the block in hand be sealed before.
+        app.on_partitions_revoked.connect(self._finish_block)
+        tasks = [asyncio.create_task(self._guard(app.start())), asyncio.create_task(self._guard(self._watch(app)))]
+        await self._stopped.wait()
+        self._log.info("stopping")
+        await self._finish_block()
+        for task in tasks:
+            task.cancel()
+        await app.stop()
+        return EXIT_DONE
+
+    async def seek_positions(self, generation: int, partitions: set[int]) -> Mapping[int, int]:
+        """Claim what was assigned; returns the offsets to read from."""
+        self._log.info("assigned", partitions=sorted(partitions), generation=generation)
+        positions = await self._guard(self._in_thread(lambda: self._desk.assign(partitions)))
+        self._generation = generation
+        return positions
+
+    async def _blocks(self, stream: Any) -> None:
+        """The agent: take, work, acknowledge. Nothing leaves it but by the end of the process."""
+        await self._guard(self._take_for_ever(stream))
+
+    async def _take_for_ever(self, stream: Any) -> None:
+        settings = self._settings
+        async for events in stream.noack_take(settings.messages_max, within=settings.linger_s):
+            if self._stopping:
+                continue
+            # What was fetched before a rebalance comes again; its first delivery must not be mixed in.
+            current = [event for event in events if event.message.generation_id == self._generation]
+            records = [as_record(event) for event in current]
+            for event in await self._in_thread(partial(self._desk.work, records)):
+                await stream.ack(event)
+            self._hooks.after_ack()
+
+    async def _finish_block(self, *_: Any, **__: Any) -> None:
+        """Wait until the thread has nothing in hand."""
+        await self._in_thread(lambda: None)
+
+    async def _watch(self, app: faust.App) -> None:
+        """End the process when the log was made anew, or when Faust gave up without saying so."""
+        loop = asyncio.get_running_loop()
+        while not self._stopping:
+            await asyncio.sleep(self._settings.watch_every_s)
+            if app.crashed:
+                raise RuntimeError("Faust crashed")
+            if not await loop.run_in_executor(self._watcher, self._hooks.log_unchanged):
+                self._log.error("the log was made anew", topic=self._settings.topic)
+                self._hooks.leave(EXIT_LOG_CHANGED)
+
+    async def _in_thread(self, work: Callable[[], Answer]) -> Answer:
+        loop = asyncio.get_running_loop()
+        return await asyncio.wait_for(loop.run_in_executor(self._worker, work), self._settings.work_limit_s)
+
+    async def _guard(self, work: Awaitable[Answer]) -> Answer:
+        """Let nothing but an answer, or the loop's own end, come out of ``work``."""
+        try:
+            return await work
+        except asyncio.CancelledError:
+            raise
+        except MillraceError as error:
+            self._log.error("stopped", error=f"{type(error).__name__}: {error}")
+            return self._hooks.leave(EXIT_STOPPED)
+        except BaseException:  # noqa: BLE001 - the process ends here; an exception that went on would acknowledge
+            self._log.exception("stopped by something unforeseen")
+            return self._hooks.leave(EXIT_STOPPED)
+
+
+def as_record(event: Any) -> Record:
+    """What the desk needs of a Faust event."""
+    message = event.message
+    return Record(message.partition, message.offset, message.value, list(message.headers or ()), event)
+
+
+def build_app(settings: DriverSettings, positions: Positions) -> faust.App:
+    """Faust with everything off that loses or costs."""
+    brokers = [URL(f"kafka://{address}") for address in settings.kafka.split(",")]
+    app = faust.App(
+        settings.group,
+        broker=brokers,
+        datadir=settings.folder,
+        store="memory://",
+        key_serializer="raw",
+        value_serializer="raw",
+        consumer_auto_offset_reset="earliest",
+        consumer_max_fetch_size=settings.message_bytes_max,
+        broker_session_timeout=settings.session_timeout_s,
+        broker_rebalance_timeout=settings.session_timeout_s / 2,
+        broker_heartbeat_interval=settings.session_timeout_s / 6,
+        stream_buffer_maxsize=settings.messages_max,
+        # Waiting for acknowledgements that may never come is how Faust hangs; the ledger does not need them.
+        stream_wait_empty=False,
+        web_enabled=False,
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+    )
+    app.transport = ledger_transport(app, brokers, positions)
+    return app
+
+
+def ledger_transport(app: faust.App, brokers: list[URL], positions: Positions) -> kafka_transport.Transport:
+    """Faust's Kafka transport, but for where it starts to read after an assignment."""
+
+    class LedgerConsumer(kafka_transport.Consumer):
+        async def seek_to_committed(self) -> Mapping[Any, int]:
+            assigned = self.assignment()
+            offsets = await positions(self.app.consumer_generation_id, {tp.partition for tp in assigned})
+            found = {tp: offsets[tp.partition] for tp in assigned}
+            await self.seek_wait(found)
+            return found
+
+    class LedgerTransport(kafka_transport.Transport):
+        Consumer = LedgerConsumer
+
+    return LedgerTransport(brokers, app)

@@ -1,0 +1,76 @@
+"""What the block ledger promises, whoever keeps it: Postgres, or memory in tests and simulations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from streams.block import Counts
+from streams.dead_letter import DeadLetter
+from streams.plan import Intent
+from streams.sequences import SealedSequences
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to write blocks of one partition, until somebody else claims it with a higher epoch."""
+
+    topic: str
+    partition: int
+    owner: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a partition stands: everything below ``next_offset`` of its incarnation is sealed.
+
+    ``intent`` is a block that was announced and not sealed; it begins at ``next_offset``.
+    """
+
+    incarnation: int
+    next_offset: int
+    intent: Intent | None
+    sequences: SealedSequences
+    unreadable_run: int
+    watermark: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """What is written down when a block is done. ``sequences`` is the partition's whole set, this block included."""
+
+    counts: Counts
+    digest: str
+    watermark: datetime | None
+    sequences: SealedSequences
+    unreadable_run: int
+    dead_letters: tuple[DeadLetter, ...]
+
+
+class Ledger(Protocol):
+    """One row a block, one row a partition. Every call is one transaction.
+
+    Calls raise ``Transient`` when the ledger is out of reach: the same call may then be made again, also when the
+    first try did happen. They raise ``Stop`` when the lease is no longer the newest, or when the call does not fit
+    what is written: going on could lose or double something.
+    """
+
+    def register(self, topic: str, topic_id: str, partitions: int) -> int:
+        """The number of the topic's incarnation, a new one if its id was never seen. Counts from 1."""
+
+    def claim(self, topic: str, partition: int, owner: str, incarnation: int) -> tuple[Lease, Position]:
+        """Take a partition over, with a higher epoch than anybody before. A new one starts at offset 0."""
+
+    def intend(self, lease: Lease, incarnation: int, first_offset: int, last_offset: int) -> Intent:
+        """Announce the next block; it must begin where the sealed part ends. Fixes catalog version and time."""
+
+    def seal(self, lease: Lease, intent: Intent, seal: Seal) -> None:
+        """Write down that a block is done, with its dead letters, and move the partition on."""
+
+    def abandon(self, lease: Lease, intent: Intent) -> None:
+        """Give a block up whose log is gone. Its rows must be deleted already."""
+
+    def enter(self, lease: Lease, incarnation: int) -> None:
+        """Move the partition to offset 0 of a newer incarnation; no block may be open."""

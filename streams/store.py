@@ -1,0 +1,107 @@
+"""Where a block's rows rest: what the stream asks of ClickHouse, and how it asks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import polars as pl
+import pyarrow as pa
+
+from core.limits import DEDUPE_HORIZON_DAYS
+from streams.key_index import KeyRun
+from streams.plan import Intent
+from streams.rebuild import claimed_keys
+from streams.rows import REJECTED, SCHEMAS, TABLES
+
+
+class UsageSink(Protocol):
+    """The part of ``clickhouse.client.UsageStore`` that the stream needs. All raise ``Transient`` when out of reach."""
+
+    def insert_frame(self, table: str, frame: pl.DataFrame | pa.Table, *, token: str) -> None:
+        """Insert rows under a token; the same token again adds nothing, whatever the rows."""
+
+    def query_frame(self, sql: str, parameters: Mapping[str, object] | None = None) -> pl.DataFrame:
+        """Run a SELECT."""
+
+    def command(self, sql: str, parameters: Mapping[str, object] | None = None) -> None:
+        """Run a statement that returns nothing."""
+
+
+class BlockStore(Protocol):
+    """Keeps the rows of blocks, each table's rows of a block at most once."""
+
+    def insert(self, table: str, rows: pa.Table, token: str) -> None:
+        """Store rows under a token. A repeat with the same token is harmless, and stores nothing."""
+
+    def keys(self, partition: int, horizon_from: datetime, leaving_out: Intent | None) -> KeyRun:
+        """The keys that a partition's blocks claimed since ``horizon_from``, but for those of one block."""
+
+    def forget(self, topic: str, partition: int, intent: Intent) -> None:
+        """Remove a block's rows, and keep whoever may still be writing them from bringing them back."""
+
+
+def block_tokens(topic: str, partition: int, intent: Intent) -> dict[str, str]:
+    """The insert token of each table for one block."""
+    base = f"{topic}:{intent.incarnation}:{partition}:{intent.first_offset}:{intent.last_offset}"
+    events, windows, uniques = TABLES
+    return {events: base, windows: f"{base}:windows", uniques: f"{base}:uniques"}
+
+
+class ClickHouseStore:
+    """``BlockStore`` on ClickHouse."""
+
+    def __init__(self, usage: UsageSink) -> None:
+        self._usage = usage
+
+    def insert(self, table: str, rows: pa.Table, token: str) -> None:
+        """See ``BlockStore.insert``."""
+        self._usage.insert_frame(table, rows, token=token)
+
+    def keys(self, partition: int, horizon_from: datetime, leaving_out: Intent | None) -> KeyRun:
+        """See ``BlockStore.keys``."""
+        return claimed_keys(self._usage.query_frame, partition, horizon_from, leaving_out)
+
+    def forget(self, topic: str, partition: int, intent: Intent) -> None:
+        """See ``BlockStore.forget``.
+
+        First each token is used up by a row of our own: an owner that was frozen between intent and insert finds it
+        taken when it wakes. Then everything under the block's place goes, that row included.
+        """
+        place = {"incarnation": intent.incarnation, "partition": partition, "first": intent.first_offset}
+        for table, token in block_tokens(topic, partition, intent).items():
+            self.insert(table, tombstone(table, partition, intent), token)
+            self._usage.command(
+                f"ALTER TABLE {table} DELETE WHERE incarnation = {{incarnation:UInt32}} "
+                "AND partition = {partition:UInt16} AND block_first = {first:UInt64} SETTINGS mutations_sync = 2",
+                place,
+            )
+
+
+def horizon_start(at: datetime) -> datetime:
+    """From when on keys count for a block of that time, a second early to be safe against rounding."""
+    return at - timedelta(days=DEDUPE_HORIZON_DAYS, seconds=1)
+
+
+def tombstone(table: str, partition: int, intent: Intent) -> pa.Table:
+    """One row that says nothing but which block it belongs to."""
+    known = {
+        "incarnation": intent.incarnation,
+        "partition": partition,
+        "block_first": intent.first_offset,
+        "stored_at": intent.intended_at,
+        "fate": REJECTED,
+    }
+    schema = SCHEMAS[table]
+    columns = [pa.array([known.get(field.name, nothing(field.type))], field.type) for field in schema]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def nothing(kind: pa.DataType) -> object:
+    """The emptiest value of a type."""
+    if pa.types.is_string(kind):
+        return ""
+    if pa.types.is_fixed_size_binary(kind):
+        return bytes(kind.byte_width)
+    return [] if pa.types.is_map(kind) else 0

@@ -1,0 +1,56 @@
+"""A block store in memory: for simulations and tests, held to the same contract as ClickHouse."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from streams.arrow import one_chunk
+from streams.dedupe import split_keys
+from streams.key_index import KeyRun, sorted_run
+from streams.plan import Intent
+from streams.rows import EVENTS, HELD, SCHEMAS, STORED, TABLES
+from streams.store import block_tokens
+
+
+class MemoryStore:
+    """``BlockStore`` for one process. ``tables`` holds the rows of each table."""
+
+    def __init__(self) -> None:
+        self.tables: dict[str, pa.Table] = {table: SCHEMAS[table].empty_table() for table in TABLES}
+        self._tokens: set[tuple[str, str]] = set()
+
+    def insert(self, table: str, rows: pa.Table, token: str) -> None:
+        """See ``BlockStore.insert``. Like ClickHouse, no rows leave their token unused."""
+        if rows.num_rows == 0 or (table, token) in self._tokens:
+            return
+        self._tokens.add((table, token))
+        self.tables[table] = pa.concat_tables([self.tables[table], rows]).combine_chunks()
+
+    def keys(self, partition: int, horizon_from: datetime, leaving_out: Intent | None) -> KeyRun:
+        """See ``BlockStore.keys``."""
+        events = self.tables[EVENTS]
+        kept = pc.and_(pc.equal(events["partition"], partition), pc.greater_equal(events["stored_at"], horizon_from))
+        kept = pc.and_(kept, pc.is_in(events["fate"], pa.array([STORED, HELD], pa.int8())))
+        if leaving_out is not None:
+            kept = pc.and_not(kept, in_block(events, partition, leaving_out))
+        found = events.filter(kept)
+        high, low = split_keys(one_chunk(found, "key"))
+        stored_s = np.asarray(one_chunk(found, "stored_at").cast(pa.int64())) // 1_000_000
+        return sorted_run(high, low, one_chunk(found, "body_hash").to_numpy(), stored_s.astype(np.uint32))
+
+    def forget(self, topic: str, partition: int, intent: Intent) -> None:
+        """See ``BlockStore.forget``."""
+        for table, token in block_tokens(topic, partition, intent).items():
+            self._tokens.add((table, token))
+            rows = self.tables[table]
+            self.tables[table] = rows.filter(pc.invert(in_block(rows, partition, intent)))
+
+
+def in_block(rows: pa.Table, partition: int, intent: Intent) -> pa.ChunkedArray:
+    """Which rows belong to a block."""
+    same_log = pc.and_(pc.equal(rows["partition"], partition), pc.equal(rows["incarnation"], intent.incarnation))
+    return pc.and_(same_log, pc.equal(rows["block_first"], intent.first_offset))
