@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import Annotated, Any
 
 import orjson
@@ -48,14 +48,15 @@ def close(
     when subscriptions were parked; they are listed, and billed by the next close once their reason is gone.
     """
     settings = load_settings()
-    books, store = open_books(settings), open_usage_store(settings)
-    with progress(quiet=json) as on_step:
-        closed = close_books(
-            books, store, SystemClock(), period, merchant=merchant, commit=not dry_run, on_step=on_step
-        )
-    with transaction(books) as connection:
-        totals = total_invoices(connection, Filter(merchant, period))
-    store.close()
+    with ExitStack() as opened:
+        books = open_books(settings)
+        opened.callback(books.dispose)
+        store = opened.enter_context(closing(open_usage_store(settings)))
+        on_step = opened.enter_context(progress(quiet=json))
+        clock = SystemClock()
+        closed = close_books(books, store, clock, period, merchant=merchant, commit=not dry_run, on_step=on_step)
+        with transaction(books) as connection:
+            totals = total_invoices(connection, Filter(merchant, period))
     if json:
         print(orjson.dumps(as_json(period, closed, totals, dry_run)).decode())
     else:

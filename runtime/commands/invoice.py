@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Annotated, Any
 
 import orjson
@@ -20,7 +21,7 @@ from core.quantity import plain_text
 from invoicing.explain import Explanation, explain
 from invoicing.find import find_invoice
 from invoicing.invoice import Invoice, InvoiceLine, invoice_json
-from runtime.settings import load_settings
+from runtime.settings import Settings, load_settings
 from runtime.wiring import open_books, open_usage_store
 
 
@@ -37,13 +38,11 @@ def invoice(
     of its inputs, and the minute windows that its quantity was added up from.
     """
     settings = load_settings()
-    with transaction(open_books(settings)) as connection:
-        found = find_invoice(connection, reference, merchant)
+    found = load_invoice(settings, reference, merchant)
     behind: dict[int, pl.DataFrame] = {}
     if explain_lines:
-        store = open_usage_store(settings)
-        behind = {line.position: load_windows(store, found, line) for line in found.lines}
-        store.close()
+        with closing(open_usage_store(settings)) as store:
+            behind = {line.position: load_windows(store, found, line) for line in found.lines}
     if json:
         print(orjson.dumps(as_json(found, behind)).decode())
         return
@@ -52,6 +51,16 @@ def invoice(
     show_lines(console, found)
     for line in found.lines if explain_lines else ():
         show_explanation(console, found, line, behind[line.position], windows)
+
+
+def load_invoice(settings: Settings, reference: str, merchant: str | None) -> Invoice:
+    """The invoice, from the books."""
+    books = open_books(settings)
+    try:
+        with transaction(books) as connection:
+            return find_invoice(connection, reference, merchant)
+    finally:
+        books.dispose()
 
 
 def load_windows(store: UsageStore, found: Invoice, line: InvoiceLine) -> pl.DataFrame:

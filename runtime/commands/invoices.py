@@ -26,9 +26,13 @@ def invoices(
 ) -> None:
     """List invoices with their numbers and totals."""
     wanted = Filter(merchant, period)
-    with transaction(open_books(load_settings())) as connection:
-        found = list_invoices(connection, wanted, limit)
-        totals = total_invoices(connection, wanted)
+    books = open_books(load_settings())
+    try:
+        with transaction(books) as connection:
+            found = list_invoices(connection, wanted, limit)
+            totals = total_invoices(connection, wanted)
+    finally:
+        books.dispose()
     if json:
         for invoice in found:
             print(orjson.dumps(header_json(invoice)).decode())
