@@ -17,21 +17,30 @@ from ingest.event import (
     Envelope,
 )
 
+# Below this, setting up LZ4 for each column takes longer than writing the columns.
+PACK_FROM_BYTES = 64 * 1024
+
 Headers = list[tuple[str, bytes]]
 
 
 def encode_envelope(envelope: Envelope) -> tuple[bytes, Headers]:
-    """Write an envelope as an Arrow IPC stream of one LZ4 record batch, with its headers."""
+    """Write an envelope as an Arrow IPC stream of one record batch (large ones in LZ4), with its headers."""
     sink = pa.BufferOutputStream()
-    options = pa.ipc.IpcWriteOptions(compression="lz4")
+    packed = "lz4" if envelope.events.nbytes >= PACK_FROM_BYTES else None
+    # A pool of threads costs more than it gains at this size, and the cores are busy.
+    options = pa.ipc.IpcWriteOptions(compression=packed, use_threads=False)
     with pa.ipc.new_stream(sink, ENVELOPE_SCHEMA, options=options) as writer:
         writer.write_batch(envelope.events)
-    headers = [
+    return sink.getvalue().to_pybytes(), envelope_headers(envelope.producer.bytes, envelope.sequence)
+
+
+def envelope_headers(producer: bytes, sequence: int) -> Headers:
+    """The headers of an envelope; a journal that keeps producer and sequence can make them again."""
+    return [
         (HEADER_VERSION, ENVELOPE_VERSION),
-        (HEADER_PRODUCER, envelope.producer.bytes),
-        (HEADER_SEQUENCE, envelope.sequence.to_bytes(8, "big")),
+        (HEADER_PRODUCER, producer),
+        (HEADER_SEQUENCE, sequence.to_bytes(8, "big")),
     ]
-    return sink.getvalue().to_pybytes(), headers
 
 
 def decode_envelope(value: bytes | None, headers: Iterable[tuple[str, bytes]]) -> Envelope:

@@ -57,10 +57,8 @@ def body_hash(type_: str, subject: str, time_text: str, properties: dict[str, st
 
     The order of properties does not count, and neither does a time that we set: two tries of one request are equal.
     """
-    parts = [type_, subject, time_text]
-    for name in sorted(properties):
-        parts.append(name)
-        parts.append(properties[name])
+    names = sorted(properties)
+    parts = [type_, subject, time_text, *names, *(properties[name] for name in names)]
     return xxhash.xxh3_64_intdigest("\0".join(parts).encode())
 
 

@@ -1,0 +1,95 @@
+"""The life of one request for events, from its head to its durable answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import MutableMapping
+from typing import Any
+
+from core.errors import Refused
+from ingest.body import Receive, SenderGone, drain, read_body
+from ingest.decode import Decoded, decode_events
+from ingest.gateway import Gateway
+from ingest.problems import Answer, Busy, answer_busy, answer_json, answer_problem, answer_refused
+from ingest.request import Head, bearer_key, read_head
+from ingest.texts import is_plain_ascii
+from ingest.times import micros_of
+from ingest.validate import Rules, judge
+from ingest.verdict import Verdict
+
+# Events judged before others get their turn: a millisecond or two.
+EVENTS_AT_ONCE = 500
+
+
+async def accept(gateway: Gateway, scope: MutableMapping[str, Any], receive: Receive) -> Answer | None:
+    """Answer a ``POST /v1/events``; ``None`` when its sender has gone. Bad input never raises."""
+    body_read = False
+    try:
+        headers = collect_headers(scope)
+        identity = await gateway.authorizer.identify(bearer_key(headers))
+        head = read_head(scope, headers)
+        gateway.admit()
+        with gateway.pending.open() as hold:
+            body = await read_body(receive, head, hold, gateway.config.body_time_limit_s)
+            body_read = True
+            begun_s = gateway.parts.clock.steady_s()
+            verdict = await judge_body(gateway, body, head, identity.merchant_id)
+            size = len(body)
+            del body
+            if verdict.rows:
+                await gateway.keep(verdict.rows, size)
+        gateway.metrics.seconds.observe(gateway.parts.clock.steady_s() - begun_s)
+        gateway.metrics.count_verdict(verdict)
+        answer = answer_verdict(verdict)
+    except Refused as refused:
+        answer = answer_refused(refused)
+    except Busy as busy:
+        answer = answer_busy(busy)
+    except SenderGone:
+        return None
+    if not body_read:
+        await drain(receive)
+    gateway.metrics.requests.labels(str(answer.status)).inc()
+    return answer
+
+
+def collect_headers(scope: MutableMapping[str, Any]) -> dict[bytes, bytes]:
+    """Headers by lower-case name; one that is stacked by repetition is joined, and so refused where only one may be."""
+    headers: dict[bytes, bytes] = {}
+    for name, value in scope["headers"]:
+        headers[name] = headers[name] + b"," + value if name in headers else value
+    return headers
+
+
+async def judge_body(gateway: Gateway, body: bytes, head: Head, merchant_id: str) -> Verdict:
+    """Decode and judge all events of a body, giving way to other requests now and then."""
+    catalog = gateway.parts.catalog()
+    rules = Rules(
+        merchant_id=merchant_id,
+        received_us=micros_of(gateway.parts.clock.now()),
+        needs=catalog.of(merchant_id) if catalog else {},
+        backfill=head.backfill,
+        cloud_only=head.cloud_only,
+        plain_ascii=is_plain_ascii(body),
+        layouts=gateway.layouts.of(merchant_id, catalog),
+    )
+    decoded = decode_events(body, head.layout)
+    verdict = Verdict()
+    for first in range(0, len(decoded), EVENTS_AT_ONCE):
+        if first:
+            await asyncio.sleep(0)
+        part: Decoded = decoded[first : first + EVENTS_AT_ONCE]
+        judge(part, first, rules, verdict)
+    verdict.rejections.sort(key=lambda one: one.index)
+    return verdict
+
+
+def answer_verdict(verdict: Verdict) -> Answer:
+    """202 when all was accepted, 207 when some was, 422 when nothing was."""
+    body = verdict.body()
+    if not verdict.rejections:
+        return answer_json(202, body)
+    if verdict.rows:
+        return answer_json(207, body)
+    detail = "no event of this request was accepted; see rejected for each"
+    return answer_problem(422, "all_rejected", detail, more=body)

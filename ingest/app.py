@@ -1,0 +1,110 @@
+"""The gateway's HTTP face."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from core.logs import get_logger
+from ingest.accept import accept
+from ingest.config import GatewayConfig, GatewayParts
+from ingest.gateway import Gateway
+from ingest.problems import Answer, answer_json, answer_problem
+
+
+def build_app(config: GatewayConfig, parts: GatewayParts) -> FastAPI:
+    """An ASGI application that takes events; it connects when its lifespan begins."""
+    gateway = Gateway(config, parts)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        await gateway.start()
+        yield
+        await gateway.stop()
+
+    app = FastAPI(title="Millrace gateway", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.gateway = gateway
+    # Straight to ASGI: nothing between the socket and the decoder copies or inspects a body.
+    app.router.routes.append(Route("/v1/events", EventsDoor(gateway), methods=["POST"]))
+    add_probes(app, gateway)
+    app.add_exception_handler(HTTPException, answer_http_error)
+    app.add_exception_handler(RequestValidationError, answer_validation_error)
+    app.add_exception_handler(Exception, answer_bug)
+    return app
+
+
+class EventsDoor:
+    """The hot route."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.gateway = gateway
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take a request's events."""
+        answer = await accept(self.gateway, scope, receive)
+        if answer:
+            await send_answer(answer, send)
+
+
+async def send_answer(answer: Answer, send: Send) -> None:
+    """Write an answer to the connection."""
+    length = str(len(answer.body)).encode()
+    headers = [(b"content-type", answer.content_type), (b"content-length", length), *answer.headers]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+def add_probes(app: FastAPI, gateway: Gateway) -> None:
+    """What watches the process asks here."""
+
+    @app.get("/healthz")
+    async def healthz() -> Response:
+        """The process runs and its loop turns."""
+        return respond(answer_json(200, {"status": "ok"}))
+
+    @app.get("/readyz")
+    async def readyz() -> Response:
+        """Events can be taken."""
+        checks = gateway.readiness()
+        ready = all(checks.values())
+        return respond(answer_json(200 if ready else 503, {"ready": ready, "checks": checks}))
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        """Prometheus' text format."""
+        text = await asyncio.to_thread(gateway.metrics.exposition)
+        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def respond(answer: Answer) -> Response:
+    """An answer as Starlette's response."""
+    headers = {name.decode(): value.decode() for name, value in answer.headers}
+    return Response(answer.body, answer.status, headers, media_type=answer.content_type.decode())
+
+
+async def answer_http_error(_request: Request, error: Exception) -> Response:
+    """Unknown paths and methods."""
+    assert isinstance(error, HTTPException), "registered for this kind only"
+    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
+    answer = answer_problem(error.status_code, code, str(error.detail))
+    response = respond(answer)
+    response.headers.update(error.headers or {})
+    return response
+
+
+async def answer_validation_error(_request: Request, error: Exception) -> Response:
+    """A parameter of a small route has the wrong form."""
+    return respond(answer_problem(422, "request_invalid", str(error)[:300]))
+
+
+async def answer_bug(_request: Request, error: Exception) -> Response:
+    """A bug of ours: logged in full, told in a word."""
+    get_logger("ingest.app").error("unexpected error", exc_info=error)
+    return respond(answer_problem(500, "internal_error", "something went wrong here; sending again does no harm"))

@@ -1,0 +1,129 @@
+"""Events of concurrent requests, gathered for a few milliseconds into one envelope a partition."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from uuid import UUID
+
+import pyarrow as pa
+
+from core.clock import Clock
+from core.limits import ENVELOPE_BYTES_MAX, ENVELOPE_EVENTS_MAX
+from ingest.codec import encode_envelope
+from ingest.columns import build_batch, join_keys, split_by_partition
+from ingest.event import Envelope, partition_of
+from ingest.parcel import Parcel, Waiter
+from ingest.problems import unconfirmed
+from ingest.rows import Rows
+
+# From this many events on, a request is taken to touch every partition.
+FEW = 64
+# Bodies beyond this are packed at once, so that an envelope stays well below its limit.
+GATHER_BYTES_MAX = 4 * 1024 * 1024
+
+Ship = Callable[[Parcel], None]
+
+
+class Coalescer:
+    """Gathers rows and ships parcels. Waits for more only while earlier parcels are under way, so idle means fast."""
+
+    def __init__(self, producer: UUID, partitions: int, linger_s: float, ship: Ship, clock: Clock) -> None:
+        self.producer = producer
+        self.partitions = partitions
+        self.linger_s = linger_s
+        self.ship = ship
+        self.clock = clock
+        self.sequences = [0] * partitions
+        self.gathered: list[Rows] = []
+        self.waiters: list[tuple[Waiter, list[Rows]]] = []
+        self.events = 0
+        self.size = 0
+        # A dict for its order: the oldest comes first.
+        self.under_way: dict[Parcel, None] = {}
+        self.timer: asyncio.Handle | None = None
+
+    def submit(self, rows: list[Rows], size: int) -> asyncio.Future[None]:
+        """Take a request of at most ``ENVELOPE_EVENTS_MAX`` events that came as ``size`` bytes.
+
+        The future is done once all of them are safe, and fails with ``Unavailable`` when that is not known.
+        """
+        events = sum(map(len, rows))
+        if self.events + events > ENVELOPE_EVENTS_MAX:
+            self.flush()
+        loop = asyncio.get_running_loop()
+        waiter = Waiter(loop.create_future())
+        self.gathered += rows
+        self.waiters.append((waiter, rows))
+        self.events += events
+        self.size += size
+        if self.events >= ENVELOPE_EVENTS_MAX or self.size > GATHER_BYTES_MAX:
+            self.flush()
+        elif self.timer is None:
+            # Whatever else has arrived in this round of the loop still gets in.
+            self.timer = loop.call_later(self.linger_s, self.flush) if self.under_way else loop.call_soon(self.flush)
+        return waiter.future
+
+    def flush(self) -> None:
+        """Pack what was gathered and ship it."""
+        if self.timer:
+            self.timer.cancel()
+            self.timer = None
+        if not self.gathered:
+            return
+        gathered, waiters = self.gathered, self.waiters
+        self.gathered, self.waiters, self.events, self.size = [], [], 0, 0
+        parcels = list(self.pack(gathered))
+        for waiter, rows in waiters:
+            touched = touched_partitions(rows, self.partitions)
+            for parcel in parcels:
+                if touched is None or parcel.partition in touched:
+                    parcel.waiters.append(waiter)
+                    waiter.remaining += 1
+        now_s = self.clock.steady_s()
+        for parcel in parcels:
+            parcel.shipped_s = now_s
+            self.under_way[parcel] = None
+            self.ship(parcel)
+
+    def pack(self, gathered: list[Rows]) -> Iterator[Parcel]:
+        """Envelopes of what was gathered, by partition."""
+        batch = build_batch(gathered)
+        for partition, events in split_by_partition(batch, join_keys(gathered), self.partitions):
+            yield from self.wrap(partition, events)
+
+    def wrap(self, partition: int, events: pa.RecordBatch) -> Iterator[Parcel]:
+        """Number and encode an envelope; one that is too large for a message is halved."""
+        sequence = self.sequences[partition] + 1
+        value, headers = encode_envelope(Envelope(self.producer, sequence, events))
+        if len(value) > ENVELOPE_BYTES_MAX and len(events) > 1:
+            half = len(events) // 2
+            yield from self.wrap(partition, events.slice(0, half))
+            yield from self.wrap(partition, events.slice(half))
+            return
+        self.sequences[partition] = sequence
+        yield Parcel(partition, self.producer.bytes, sequence, value, headers, on_settled=self.settled)
+
+    def settled(self, parcel: Parcel) -> None:
+        """A parcel is through, or has failed: once none is under way there is nothing to wait for."""
+        self.under_way.pop(parcel, None)
+        if not self.under_way and self.gathered:
+            self.flush()
+
+    def oldest_age_s(self) -> float:
+        """How long the oldest parcel has been under way; 0 when there is none."""
+        oldest = next(iter(self.under_way), None)
+        return self.clock.steady_s() - oldest.shipped_s if oldest else 0.0
+
+    def expire(self, age_max_s: float) -> None:
+        """Fail parcels that were not confirmed in time; they may be in the log all the same."""
+        end_s = self.clock.steady_s() - age_max_s
+        for parcel in [parcel for parcel in self.under_way if parcel.shipped_s < end_s]:
+            parcel.fail(unconfirmed("the log did not confirm in time"))
+
+
+def touched_partitions(rows: list[Rows], partitions: int) -> set[int] | None:
+    """The partitions of a request's events, or ``None`` for all of them."""
+    if sum(map(len, rows)) >= FEW:
+        return None
+    return {partition_of(key, partitions) for part in rows for key in part.keys}

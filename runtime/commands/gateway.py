@@ -1,0 +1,106 @@
+"""``millrace gateway``: the process that takes events."""
+
+from __future__ import annotations
+
+import gc
+import signal
+from types import FrameType
+from typing import Annotated
+
+import typer
+import uvicorn
+from sqlalchemy import Engine
+
+from catalog.keys import find_key
+from core.clock import SystemClock
+from core.db import transaction
+from core.logs import configure_logs
+from ingest.app import build_app
+from ingest.authorize import Identity
+from ingest.catalog_feed import CatalogFeed
+from ingest.config import GatewayConfig, GatewayParts
+from ingest.sealed import SealedState, read_sealed
+from runtime.settings import Settings, load_settings, load_stack_settings
+from runtime.wiring import open_books
+
+# What a supervisor allows for stopping must be longer than this and the flush after it.
+SHUTDOWN_S = 5
+KEEP_ALIVE_S = 75
+BACKLOG = 2048
+# Requests leave no cycles behind, so the collector finds nothing and only costs time.
+COLLECT_EVERY = (50_000, 50, 100)
+
+
+def gateway(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int | None, typer.Option(help="Port; MILLRACE_GATEWAY_PORT by default.")] = None,
+) -> None:
+    """Take usage events over HTTP and put them on the log, until SIGTERM or Ctrl-C."""
+    configure_logs()
+    settings = load_settings()
+    books = open_books(settings)
+    feed = CatalogFeed(books)
+    feed.start()
+    app = build_app(gateway_config(settings), gateway_parts(books, feed))
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECT_EVERY)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # uvicorn raises the signal again once it has shut down; by default that would kill what comes after.
+        signal.signal(number, ignore_signal)
+    listen_on = load_stack_settings().gateway_port if port is None else port
+    try:
+        uvicorn.Server(server_config(app, host, listen_on)).run()
+    finally:
+        feed.stop()
+        books.dispose()
+
+
+def ignore_signal(_number: int, _frame: FrameType | None) -> None:
+    """Nothing: the server has its own handler while it runs."""
+
+
+def gateway_config(settings: Settings) -> GatewayConfig:
+    """The gateway's part of the settings."""
+    return GatewayConfig(
+        kafka=settings.kafka,
+        topic=settings.topic,
+        partitions=settings.partitions,
+        journal_dir=settings.journal_dir,
+    )
+
+
+def gateway_parts(books: Engine, feed: CatalogFeed) -> GatewayParts:
+    """What the gateway asks the books for."""
+
+    def find(key: str) -> Identity | None:
+        with transaction(books) as connection:
+            owner = find_key(connection, key)
+        return None if owner is None else Identity(owner.merchant_id, owner.scope)
+
+    def sealed(topic: str) -> SealedState:
+        with transaction(books) as connection:
+            return read_sealed(connection, topic)
+
+    return GatewayParts(clock=SystemClock(), find_key=find, catalog=feed.current, sealed=sealed)
+
+
+def server_config(app: object, host: str, port: int) -> uvicorn.Config:
+    """How uvicorn serves it."""
+    return uvicorn.Config(
+        app,  # type: ignore[arg-type] # uvicorn's own type of an application is narrower than what it takes
+        host=host,
+        port=port,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=SHUTDOWN_S,
+    )
