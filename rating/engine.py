@@ -6,6 +6,7 @@ Nothing here knows a clock, a database or a single subscription; preview, dry ru
 from __future__ import annotations
 
 from functools import reduce
+from typing import Final
 
 import polars as pl
 
@@ -15,6 +16,8 @@ from rating.fingerprint import input_hash
 from rating.inputs import DUE_PRICES, USAGE
 from rating.steps import STEP_ORDER
 from rating.terms import ReadPrices, read_prices
+
+OVERFLOW: Final = "the amount does not fit 14 digits before the point; nothing was rounded or cut"
 
 
 def rate(usage: pl.DataFrame, prices: pl.DataFrame) -> pl.DataFrame:
@@ -27,11 +30,11 @@ def rate(usage: pl.DataFrame, prices: pl.DataFrame) -> pl.DataFrame:
     read = read_prices(checked(prices, DUE_PRICES))
     lines = measured(checked(usage, USAGE), prices)
     worked = reduce(lambda frame, step: step(frame, read), STEP_ORDER, lines)
-    finished = explained(worked, read).with_columns(input_hash=input_hash())
-    return checked(finished.collect(), RATED_LINES)
+    finished = explained(worked, read).with_columns(price=pl.col("definition"))
+    return checked(finished.with_columns(input_hash=input_hash()), RATED_LINES)
 
 
-def measured(usage: pl.DataFrame, prices: pl.DataFrame) -> pl.LazyFrame:
+def measured(usage: pl.DataFrame, prices: pl.DataFrame) -> pl.DataFrame:
     """The lines to rate, each with its quantity and the evidence for it."""
     return (
         prices.lazy()
@@ -41,20 +44,23 @@ def measured(usage: pl.DataFrame, prices: pl.DataFrame) -> pl.LazyFrame:
             pl.col("events", "windows").fill_null(pl.lit(0, dtype=pl.UInt64)),
         )
         .with_row_index("line")
+        .collect()
     )
 
 
-def explained(lines: pl.LazyFrame, read: ReadPrices) -> pl.LazyFrame:
+def explained(lines: pl.DataFrame, read: ReadPrices) -> pl.DataFrame:
     """Say of each line what is wrong with it, if anything; a parked line keeps no amount and no arithmetic."""
-    overflow = pl.when(pl.col("amount").is_null()).then(
-        pl.lit("the amount does not fit 14 digits before the point; nothing was rounded or cut")
-    )
-    return (
-        lines.join(read.refused.lazy(), on="price_id", how="left", maintain_order="left")
+    overflow = pl.when(pl.col("amount").is_null()).then(pl.lit(OVERFLOW))
+    found = (
+        lines.lazy()
+        .join(read.refused.lazy(), on="price_id", how="left", maintain_order="left")
         .with_columns(parked_reason=pl.coalesce("problem", "refused", overflow))
-        .with_columns(
-            amount=pl.when(pl.col("parked_reason").is_null()).then("amount").otherwise(pl.lit(None, dtype=AMOUNT)),
-            tiers=pl.when(pl.col("parked_reason").is_null()).then("tiers").otherwise(pl.lit([], dtype=TIERS)),
-            price=pl.col("definition"),
-        )
+        .collect()
+    )
+    if found["parked_reason"].null_count() == found.height:
+        return found
+    good = pl.col("parked_reason").is_null()
+    return found.with_columns(
+        amount=pl.when(good).then("amount").otherwise(pl.lit(None, dtype=AMOUNT)),
+        tiers=pl.when(good).then("tiers").otherwise(pl.lit([], dtype=TIERS)),
     )

@@ -14,36 +14,39 @@ from typing import Final
 
 import polars as pl
 
-from rating.charge import TIER_FIELDS
 from rating.exact import as_amount, group_sum, group_total
 from rating.models import MODELS
+from rating.pack import pack_steps
 from rating.shapes import LINES, STEPS
 from rating.terms import ReadPrices
 
-Step = Callable[[pl.LazyFrame, ReadPrices], pl.LazyFrame]
+Step = Callable[[pl.DataFrame, ReadPrices], pl.DataFrame]
 
 
-def price(lines: pl.LazyFrame, prices: ReadPrices) -> pl.LazyFrame:
+def price(lines: pl.DataFrame, prices: ReadPrices) -> pl.DataFrame:
     """Charge every line by its model; adds ``amount`` (null where it does not fit) and ``tiers`` to the lines.
 
     A line whose price was refused has no terms, meets no model and gets neither.
     """
-    given = lines.select(list(LINES))
-    charged = pl.concat(
-        [
-            model.charge(given, prices.terms[name].lazy()).select(list(STEPS))
-            for name, model in MODELS.items()
-            if not prices.terms[name].is_empty()
-        ]
-        or [pl.LazyFrame(schema=STEPS)]
-    )
-    explained = pl.struct(*(pl.col(name) for name in TIER_FIELDS if name != "amount"), as_amount(pl.col("amount")))
+    steps = charged(lines.lazy().select(list(LINES)), prices).collect()
     totals = (
-        charged.group_by("line")
-        .agg(*group_sum("amount"), explained.alias("tiers"))
-        .select("line", "tiers", amount=as_amount(group_total("amount")))
+        steps.lazy()
+        .group_by("line", maintain_order=True)
+        .agg(*group_sum("amount"))
+        .select(amount=as_amount(group_total("amount")))
     )
-    return lines.join(totals, on="line", how="left", maintain_order="left")
+    worked = pl.concat([pack_steps(steps), totals.collect()], how="horizontal")
+    return lines.join(worked, on="line", how="left", maintain_order="left")
+
+
+def charged(lines: pl.LazyFrame, prices: ReadPrices) -> pl.LazyFrame:
+    """The STEPS of all models, sorted by line."""
+    by_model = [
+        model.charge(lines, prices.terms[name].lazy()).select(list(STEPS))
+        for name, model in MODELS.items()
+        if not prices.terms[name].is_empty()
+    ]
+    return pl.concat(by_model or [pl.LazyFrame(schema=STEPS)]).sort("line", maintain_order=True)
 
 
 STEP_ORDER: Final[tuple[Step, ...]] = (price,)
