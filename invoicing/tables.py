@@ -95,7 +95,7 @@ outbox = Table(
     "outbox",
     metadata,
     Column("event_key", Text, primary_key=True),
-    Column("position", BigInteger, Identity(always=True), nullable=False, unique=True),
+    Column("position", BigInteger, Identity(always=True), nullable=False),
     Column("merchant_id", Text, nullable=False),
     Column("type", Text, nullable=False),
     Column("payload", JSONB, nullable=False),

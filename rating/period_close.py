@@ -132,7 +132,7 @@ def close_frozen(
     on_step("record")
     if commit:
         with transaction(books) as connection:
-            record_lines(connection, lines, claimed)
+            record_lines(connection, scope.period, lines, claimed)
             hand_on(connection, lines)
     return Closing(lines, freeze.cutoff, rated_before, not_ended)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 import polars as pl
-from sqlalchemy import Connection, func, insert, update
+from sqlalchemy import Connection, delete, func, insert, update
 from sqlalchemy.exc import IntegrityError
 
 from core.bulk import copy_rows
@@ -37,8 +37,11 @@ def record_claims(connection: Connection, period: str, freeze: Freeze, runs: Map
         raise Stop(f"another close has claimed {period}") from error
 
 
-def record_lines(connection: Connection, lines: pl.DataFrame, runs: Mapping[str, str]) -> None:
-    """Copy the charge lines of runs and end the runs; raises ``Stop`` if one of them is no longer open."""
+def record_lines(connection: Connection, period: str, lines: pl.DataFrame, runs: Mapping[str, str]) -> None:
+    """Copy the charge lines of runs (by merchant) and end the runs; raises ``Stop`` if one of them is not open.
+
+    What was parked before has been rated again: its lines give way to the new ones.
+    """
     ended = connection.execute(
         update(rating_runs)
         .where(rating_runs.c.run_id.in_(runs.values()), rating_runs.c.state == "claimed")
@@ -46,6 +49,12 @@ def record_lines(connection: Connection, lines: pl.DataFrame, runs: Mapping[str,
     )
     if ended.rowcount != len(runs):
         raise Stop("another close has recorded these runs")
+    columns = charge_lines.c
+    connection.execute(
+        delete(charge_lines).where(
+            columns.merchant_id.in_(list(runs)), columns.period == period, columns.parked_reason.is_not(None)
+        )
+    )
     copy_rows(connection, charge_lines, checked(lines, CHARGE_LINES).with_columns(tiers=tiers_json(pl.col("tiers"))))
 
 

@@ -39,14 +39,16 @@ rating_runs = Table(
     Index("uq_rating_runs_open", "merchant_id", "period", unique=True, postgresql_where=text("state = 'claimed'")),
 )
 
-# No foreign key to the run: the lines of a million subscriptions are copied in the transaction that ends their run,
-# and a check per row would take longer than the copy.
+# The key is the guarantee behind "billed once": whatever else fails, a second line for the same period cannot be
+# written. A parked line gives way to the line of the next run. There is no foreign key to the run: the lines of a
+# million subscriptions are copied in the transaction that ends it, and a check per row would take longer than the copy.
 charge_lines = Table(
     "charge_lines",
     metadata,
-    Column("run_id", Text, primary_key=True),
+    Column("period", Text, primary_key=True),
     Column("subscription_id", Text, primary_key=True),
     Column("price_id", Text, primary_key=True),
+    Column("run_id", Text, nullable=False),
     Column("merchant_id", Text, nullable=False),
     Column("customer_id", Text, nullable=False),
     Column("subject", Text, nullable=False),
@@ -56,7 +58,6 @@ charge_lines = Table(
     Column("aggregation", Text, nullable=False),
     Column("model", Text, nullable=False),
     Column("currency", Text, nullable=False),
-    Column("period", Text, nullable=False),
     Column("period_start", DateTime(timezone=True), nullable=False),
     Column("period_end", DateTime(timezone=True), nullable=False),
     Column("cutoff", DateTime(timezone=True), nullable=False),
@@ -72,14 +73,5 @@ charge_lines = Table(
     Column("parked_reason", Text, nullable=True),
     CheckConstraint("period_start < period_end", name="period_has_length"),
     CheckConstraint("(amount is null) = (parked_reason is not null)", name="amount_or_reason"),
-    # The guarantee behind "billed once": whatever else fails, a second line for the same period cannot be written.
-    Index(
-        "uq_charge_lines_billed",
-        "period",
-        "subscription_id",
-        "price_id",
-        unique=True,
-        postgresql_where=text("parked_reason is null"),
-    ),
     Index("ix_charge_lines_parked", "merchant_id", "period", postgresql_where=text("parked_reason is not null")),
 )

@@ -29,9 +29,10 @@ CREATE INDEX ix_rating_runs_merchant_id_period ON rating_runs (merchant_id, peri
 CREATE UNIQUE INDEX uq_rating_runs_open ON rating_runs (merchant_id, period) WHERE state = 'claimed';
 
 CREATE TABLE charge_lines (
-    run_id text NOT NULL,
+    period text NOT NULL,
     subscription_id text NOT NULL,
     price_id text NOT NULL,
+    run_id text NOT NULL,
     merchant_id text NOT NULL,
     customer_id text NOT NULL,
     subject text NOT NULL,
@@ -41,7 +42,6 @@ CREATE TABLE charge_lines (
     aggregation text NOT NULL,
     model text NOT NULL,
     currency text NOT NULL,
-    period text NOT NULL,
     period_start timestamptz NOT NULL,
     period_end timestamptz NOT NULL,
     cutoff timestamptz NOT NULL,
@@ -54,12 +54,10 @@ CREATE TABLE charge_lines (
     windows bigint NOT NULL,
     input_hash text NOT NULL,
     parked_reason text,
-    CONSTRAINT pk_charge_lines PRIMARY KEY (run_id, subscription_id, price_id),
+    CONSTRAINT pk_charge_lines PRIMARY KEY (period, subscription_id, price_id),
     CONSTRAINT ck_charge_lines_period_has_length CHECK (period_start < period_end),
     CONSTRAINT ck_charge_lines_amount_or_reason CHECK ((amount is null) = (parked_reason is not null))
 );
-CREATE UNIQUE INDEX uq_charge_lines_billed ON charge_lines (period, subscription_id, price_id)
-    WHERE parked_reason is null;
 CREATE INDEX ix_charge_lines_parked ON charge_lines (merchant_id, period) WHERE parked_reason is not null;
 """
 
@@ -135,8 +133,7 @@ CREATE TABLE outbox (
     payload jsonb NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
     sent_at timestamptz,
-    CONSTRAINT pk_outbox PRIMARY KEY (event_key),
-    CONSTRAINT uq_outbox_position UNIQUE (position)
+    CONSTRAINT pk_outbox PRIMARY KEY (event_key)
 );
 CREATE INDEX ix_outbox_unsent ON outbox (position) WHERE sent_at is null;
 """

@@ -54,10 +54,8 @@ def test_every_price_of_every_subscription_gets_one_line(month: Month) -> None:
         ("b-1", "context_tokens", 0),
         ("b-1", "generated_tokens", 1),
     ]
-    stored = rows(
-        month, "SELECT subject, meter, quantity, amount, tiers FROM charge_lines WHERE amount <> 0 ORDER BY 1"
-    )
-    assert [(row[0], row[1], str(row[3].normalize())) for row in stored] == [
+    stored = rows(month, "SELECT subject, meter, amount, tiers FROM charge_lines WHERE amount <> 0 ORDER BY 1")
+    assert [(row[0], row[1], str(row[2].normalize())) for row in stored] == [
         ("a-1", "context_tokens", "45.149935"),
         ("b-1", "generated_tokens", "0.00007"),
     ]
@@ -171,6 +169,7 @@ def test_a_parked_subscription_is_billed_once_its_reason_is_gone(month: Month) -
         ("d-1", 0, None),
         ("d-1", 2_000_000, None),
     ]
+    assert rows(month, "SELECT count(*), count(parked_reason) FROM charge_lines WHERE subject = 'd-1'") == [(2, 0)]
 
 
 def test_an_empty_catalog_closes_without_a_run(books: Engine, usage_store: UsageStore) -> None:
