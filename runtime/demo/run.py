@@ -13,6 +13,7 @@ from clickhouse.client import UsageStore
 from core.clock import Clock
 from core.db import transaction
 from runtime.close import close_books
+from runtime.conservation.acknowledged import acknowledged_faults
 from runtime.conservation.check import Conservation, check_conservation
 from runtime.conservation.drain import Backlog, wait_until_drained
 from runtime.demo.billed import BilledInvoice, billed_events, billed_invoices, billed_lines
@@ -126,6 +127,7 @@ def compare_all(parts: Parts, ledger: SimulatorLedger, period: str, stream_secon
         events = billed_events(connection, parts.store, period)
         differences = [
             *fate_differences(account, conservation.totals),
+            *acknowledged_faults(parts.store, ledger),
             *line_differences(billed_lines(connection, period), usage, expected),
             *invoice_differences(invoices, expected),
         ]
