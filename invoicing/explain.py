@@ -7,12 +7,21 @@ again with ``to_money``, and says whether both agree with the invoice.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, localcontext
+from hashlib import sha256
 from typing import Any
+
+import orjson
 
 from core.money import Money, to_money
 from core.quantity import EXACT, plain_text
-from invoicing.invoice import InvoiceLine
+from invoicing.invoice import Invoice, InvoiceLine
+
+# The rules under which the engine hashes, and what stands between the fields; docs/rating.md has them for everybody.
+HASH_RULES = "millrace-rating-1"
+HASH_SEPARATOR = "\x1f"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +67,29 @@ def explain(line: InvoiceLine) -> Explanation:
     rounded = to_money(unrounded, line.amount.currency)
     agrees = exact and covered and (unrounded, rounded) == (line.unrounded, line.amount)
     return Explanation(steps, unrounded, rounded, agrees)
+
+
+def hash_inputs(invoice: Invoice, line: InvoiceLine) -> str:
+    """The input hash of a line, worked out from what the invoice says; another one than the line's is an alarm."""
+    instants = [(moment - EPOCH) // timedelta(microseconds=1) for moment in (invoice.period_start, invoice.period_end)]
+    with localcontext(EXACT):
+        quantity = format(line.quantity.quantize(Decimal("1e-12")), "f")
+    fields = [
+        HASH_RULES,
+        invoice.merchant_id,
+        invoice.subscription_id,
+        invoice.customer_id,
+        line.meter_id,
+        line.meter,
+        line.aggregation,
+        line.price_id,
+        line.model,
+        invoice.total.currency,
+        *map(str, instants),
+        quantity,
+        orjson.dumps(line.price, option=orjson.OPT_SORT_KEYS).decode(),
+    ]
+    return sha256(HASH_SEPARATOR.join(fields).encode()).hexdigest()
 
 
 def as_step(tier: dict[str, Any]) -> Step:

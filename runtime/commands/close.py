@@ -131,8 +131,10 @@ def show(period: str, closed: Closed, totals: list[Total], dry_run: bool) -> Non
     if dry_run:
         console.print(f"[bold]{period}, dry run:[/] nothing was written")
         show_drafts(console, closed.drafts.invoices)
+    elif done == 0 and parked_rows(closed):
+        console.print(f"[bold]{period}[/]: no invoice was written, for all that is left is parked")
     elif done == 0 and closed.closing.rated_before:
-        console.print(f"[bold]{period} is already closed[/]: nothing was due, nothing was written")
+        console.print(f"[bold]{period} is already closed[/]: nothing is due, nothing was written")
     elif done == 0:
         console.print(f"[bold]{period}[/]: nothing is due")
     else:

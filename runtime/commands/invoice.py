@@ -18,7 +18,7 @@ from clickhouse.client import UsageStore
 from clickhouse.usage import windows_behind
 from core.db import transaction
 from core.quantity import plain_text
-from invoicing.explain import Explanation, explain
+from invoicing.explain import Explanation, explain, hash_inputs
 from invoicing.find import find_invoice
 from invoicing.invoice import Invoice, InvoiceLine, invoice_json
 from runtime.settings import Settings, load_settings
@@ -87,6 +87,7 @@ def as_json(found: Invoice, behind: dict[int, pl.DataFrame]) -> dict[str, Any]:
                 "unrounded": plain_text(worked.unrounded),
                 "rounded": str(worked.rounded.decimal()),
                 "agrees": worked.agrees,
+                "input_hash_agrees": hash_inputs(found, line) == line.input_hash,
                 "windows": [window_json(row) for row in behind[line.position].iter_rows(named=True)],
             }
     return said
@@ -134,13 +135,13 @@ def show_explanation(
     worked = explain(line)
     console.print(Text.assemble((f"{line.position}. {line.description}", "bold"), f"  {line.model}"))
     show_steps(console, worked)
-    agrees = "worked out again: agrees" if worked.agrees else "worked out again: DOES NOT AGREE"
+    same_hash = hash_inputs(found, line) == line.input_hash
     facts = {
         "unrounded": f"{plain_text(line.unrounded)} {found.total.currency}",
-        "rounded": f"{line.amount}, half away from zero ({agrees})",
+        "rounded": f"{line.amount}, half away from zero ({verdict(worked.agrees)})",
         "price": f"{line.price_id}, catalog version {found.catalog_version}",
         "cut-off": f"{found.cutoff.isoformat()} (run {found.run_id})",
-        "inputs": f"sha256 {line.input_hash}",
+        "inputs": f"sha256 {line.input_hash} ({verdict(same_hash)})",
         "usage": f"{line.events:,} events in {behind.height:,} windows of meter {line.meter} ({line.aggregation})",
     }
     for name, fact in facts.items():
@@ -149,14 +150,24 @@ def show_explanation(
     console.print()
 
 
+def verdict(agrees: bool) -> str:
+    """What a second working out has shown."""
+    return "worked out again: agrees" if agrees else "worked out again: DOES NOT AGREE"
+
+
 def show_steps(console: Console, worked: Explanation) -> None:
     """The arithmetic, tier by tier."""
-    table = Table(box=None, padding=(0, 2, 0, 0), show_header=len(worked.steps) > 1)
-    for name in ("tier", "units", "quantity × unit price = amount"):
+    if len(worked.steps) == 1:
+        console.print(Text(f"   {worked.steps[0].sum()}"), soft_wrap=True)
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for name in ("tier", "units", "quantity × unit price + flat price = amount"):
         table.add_column(name, style="" if name.startswith("quantity") else "dim")
     for step in worked.steps:
         table.add_row(str(step.tier), step.span(), step.sum())
+    total = " + ".join(plain_text(step.amount) for step in worked.steps)
     console.print(Padding(table, (0, 0, 0, 3)))
+    console.print(Text(f"   {total} = {plain_text(worked.unrounded)}"), soft_wrap=True)
 
 
 def show_windows(console: Console, behind: pl.DataFrame, listed: int) -> None:

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from clickhouse.client import UsageStore
 from core.db import transaction
 from core.errors import Conflict, Refused
 from core.money import Money
-from invoicing.explain import explain
+from invoicing.explain import explain, hash_inputs
 from invoicing.find import Filter, find_invoice, list_invoices, total_invoices
 from invoicing.invoice import Invoice, invoice_json
 from runtime.close import Closed
@@ -79,6 +81,8 @@ def test_the_invoice_of_the_real_trace_is_exact_to_the_last_digit(month: Month) 
         "245896 × 0.00001 = 2.45896",
     ]
     assert all(explain(line).agrees for line in found.lines)
+    assert all(hash_inputs(found, line) == line.input_hash for line in found.lines)
+    assert hash_inputs(found, replace(found.lines[0], quantity=Decimal(1))) != found.lines[0].input_hash
 
 
 def test_who_used_nothing_has_a_skipped_invoice(month: Month) -> None:

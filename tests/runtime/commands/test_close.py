@@ -1,0 +1,187 @@
+"""The commands ``millrace close``, ``millrace invoices`` and ``millrace invoice``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+import typer
+from sqlalchemy import Engine
+from typer.testing import CliRunner, Result
+
+from clickhouse.client import UsageStore
+from core.errors import Refused
+from runtime.commands.close import EXIT_PARKED, close
+from runtime.commands.invoice import invoice
+from runtime.commands.invoices import invoices
+from tests.rating.month import PERIOD, Month, merchant_yaml
+
+TIERED = """merchant: {code: birch, name: Birch}
+meters:
+  - {code: calls, event_type: call, aggregation: count}
+plans:
+  - code: tiered
+    name: Tiered
+    currency: JPY
+    prices:
+      - meter: calls
+        model: graduated
+        tiers: [{up_to: 10, unit_price: "2", flat_price: "100"}, {up_to: null, unit_price: "0.5"}]
+customers:
+  - {key: b-1, name: One, zone: UTC, currency: JPY}
+subscriptions:
+  - {customer: b-1, plan: tiered, start: 2023-11-01}
+"""
+
+
+@pytest.fixture
+def month(
+    books: Engine, usage_store: UsageStore, postgres_url: str, clickhouse_url: str, monkeypatch: pytest.MonkeyPatch
+) -> Month:
+    """Acme with the token counts of a real trace; the commands' settings point at its stores."""
+    monkeypatch.setenv("MILLRACE_KAFKA", "127.0.0.1:1")
+    monkeypatch.setenv("MILLRACE_POSTGRES_URL", postgres_url)
+    monkeypatch.setenv("MILLRACE_CLICKHOUSE_URL", clickhouse_url)
+    monkeypatch.setenv("COLUMNS", "120")
+    made = Month(books, usage_store)
+    made.sell(merchant_yaml("acme", ["code", "idle"]))
+    made.use("code", "context_tokens", 18_000_000, 59_974)
+    made.use("code", "generated_tokens", 245_896)
+    return made
+
+
+def run(*arguments: str) -> Result:
+    """Run one of the three commands."""
+    app = typer.Typer()
+    for command in (close, invoices, invoice):
+        app.command()(command)
+    return CliRunner().invoke(app, list(arguments), catch_exceptions=False)
+
+
+def said(*arguments: str) -> Any:
+    """What a command says as JSON."""
+    return orjson.loads(run(*arguments, "--json").stdout)
+
+
+def test_a_month_is_closed_and_closing_again_says_so(month: Month) -> None:
+    """Both times the same invoices are there."""
+    first = run("close", "--period", PERIOD)
+    before = run("invoices", "--json").stdout
+
+    again = run("close", "--period", PERIOD)
+
+    assert (first.exit_code, again.exit_code) == (0, 0)
+    assert "2023-11 closed at the cut-off" in first.stdout
+    assert "2023-11 is already closed" in again.stdout
+    assert "1 finalized  47.61 USD" in again.stdout
+    assert run("invoices", "--json").stdout == before
+
+
+def test_a_dry_run_shows_what_would_be(month: Month) -> None:
+    """The total is there; the invoice is not."""
+    printed = run("close", "--period", PERIOD, "--dry-run").stdout
+
+    assert "nothing was written" in printed
+    assert "47.61 USD" in printed
+    assert run("invoices", "--json").stdout == ""
+
+
+def test_the_outcome_is_told_as_json(month: Month) -> None:
+    """Counts, totals and parked subscriptions, for programs."""
+    outcome = said("close", "--period", PERIOD)
+
+    cutoff = outcome.pop("cutoff")
+    assert cutoff.endswith("+00:00")
+    assert outcome == {
+        "period": PERIOD,
+        "dry_run": False,
+        "already_closed": 0,
+        "not_ended": 0,
+        "drafted": 1,
+        "skipped": 1,
+        "finalized": 1,
+        "parked": [],
+        "new": [
+            {"state": "draft", "count": 1, "currency": "USD", "total": "47.61"},
+            {"state": "skipped", "count": 1, "currency": "USD", "total": "0.00"},
+        ],
+        "invoices": [
+            {"state": "finalized", "count": 1, "currency": "USD", "total": "47.61"},
+            {"state": "skipped", "count": 1, "currency": "USD", "total": "0.00"},
+        ],
+    }
+
+
+def test_parked_subscriptions_are_listed_with_an_exit_code_of_their_own(month: Month) -> None:
+    """The reason and the customer are named; everybody else is billed."""
+    month.sell(merchant_yaml("dear", ["d-1"]).replace("0.0000025", "999999999999"))
+    month.use("d-1", "context_tokens", 1_000_000)
+
+    done = run("close", "--period", PERIOD)
+
+    assert done.exit_code == EXIT_PARKED
+    assert "1 parked" in done.stdout
+    assert "context_tokens: the amount does not fit 14 digits" in done.stdout.replace("\n", " ")
+    assert "47.61 USD" in done.stdout
+
+
+def test_a_month_that_is_none_is_refused(month: Month) -> None:
+    """The command raises what the command line turns into a sentence and an exit code."""
+    with pytest.raises(Refused, match="not a month"):
+        run("close", "--period", "2023-13")
+
+
+def test_an_invoice_is_listed_and_shown_with_its_lines(month: Month) -> None:
+    """By its number, with rounded amounts and the total."""
+    run("close", "--period", PERIOD)
+
+    listed = run("invoices", "--merchant", "acme").stdout
+    shown = run("invoice", "ACME-000001").stdout
+
+    assert "ACME-000001" in listed
+    assert "47.61 USD" in listed
+    for text in ("acme to code", "18,059,974", "45.15 USD", "2.46 USD", "47.61 USD"):
+        assert text in shown
+
+
+def test_an_explanation_shows_exact_numbers_and_their_evidence(month: Month) -> None:
+    """Arithmetic, both amounts, the hash, the cut-off and the windows."""
+    run("close", "--period", PERIOD)
+
+    shown = run("invoice", "ACME-000001", "--explain").stdout
+
+    for text in (
+        "18059974 × 0.0000025 = 45.149935",
+        "245896 × 0.00001 = 2.45896",
+        "45.15 USD, half away from zero (worked out again: agrees)",
+        "catalog version 1",
+        "cut-off",
+        "sha256",
+        "2 events in 2 windows of meter context_tokens (sum)",
+        "2023-11-20 12:01       1 events            59,974",
+    ):
+        assert text in shown
+
+
+def test_an_explanation_as_json_holds_every_window(month: Month) -> None:
+    """The windows behind a line add up to its quantity."""
+    run("close", "--period", PERIOD)
+
+    line = said("invoice", "ACME-000001", "--explain")["lines"][0]
+
+    assert (line["unrounded"], line["amount"], line["explanation"]["agrees"]) == ("45.149935", "45.15", True)
+    assert line["explanation"]["input_hash_agrees"] is True
+    assert [window["quantity"] for window in line["explanation"]["windows"]] == ["18000000", "59974"]
+
+
+def test_tiers_are_explained_one_by_one_in_the_plans_currency(month: Month) -> None:
+    """Yen have no hundredths; the tiers add up to the unrounded amount, which is rounded once."""
+    month.sell(TIERED)
+    month.use("b-1", "calls", *[1] * 13)
+    run("close", "--period", PERIOD, "--merchant", "birch")
+
+    shown = run("invoice", "BIRCH-000001", "--explain").stdout
+
+    for text in ("0 to 10", "10 × 2 + 100 = 120", "3 × 0.5 = 1.5", "120 + 1.5 = 121.5", "122 JPY, half away"):
+        assert text in shown
