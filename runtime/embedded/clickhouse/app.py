@@ -53,7 +53,7 @@ async def answer(front: Front, scope: Scope, receive: Receive, send: Send) -> No
     if path != "/":
         text = f"There is no handle {path}\n\nUse / or /ping for health checks.\nOr POST queries to /.\n"
         return await send_whole(send, 404, [(b"content-type", b"text/plain; charset=UTF-8")], text.encode())
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    headers = {name.decode("latin-1"): value.decode("utf-8", "replace") for name, value in scope["headers"]}
     query_id = ""
     started = Started(send)
     try:
@@ -96,7 +96,7 @@ async def answer_ask(front: Front, ask: Ask, receive: Receive, send: Started) ->
 def run_whole(lease: Lease, ask: Ask, statement: Statement) -> Outcome:
     """Run a statement that is neither a plain read nor an insert with data."""
     lease.settle(ask, statement)
-    result = lease.connection.query(statement.head, ask.default_format or "TabSeparated")
+    result = lease.connection.query(statement.head, ask.default_format or "TabSeparated", ask.parameters)
     return Outcome(result, result.bytes())
 
 

@@ -33,8 +33,8 @@ class Result(Protocol):
 class Raw(Protocol):
     """A connection. Every call but ``close`` raises ``RuntimeError`` with ClickHouse's message."""
 
-    def query(self, sql: str, output_format: str, /) -> Result:
-        """Run a statement as a whole."""
+    def query(self, sql: str, output_format: str, /, *, params: dict[str, str]) -> Result:
+        """Run a statement as a whole, with bound values."""
 
     def send_insert(self, sql: str, input_format: str, /) -> object:
         """Open an insert."""

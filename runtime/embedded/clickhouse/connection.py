@@ -27,10 +27,12 @@ class Connection:
     def __init__(self, raw: Raw) -> None:
         self._raw = raw
 
-    def query(self, sql: str, output_format: str = "TabSeparated") -> Result:
-        """Run one statement as a whole; raises ``EngineError``."""
+    def query(
+        self, sql: str, output_format: str = "TabSeparated", parameters: Mapping[str, str] | None = None
+    ) -> Result:
+        """Run one statement as a whole, with values bound by name; raises ``EngineError``."""
         try:
-            return self._raw.query(sql, output_format)
+            return self._raw.query(sql, output_format, params=dict(parameters or {}))
         except RuntimeError as error:
             self.discard_rest()
             raise read_error(str(error)) from None
@@ -89,7 +91,7 @@ class Connection:
     def discard_rest(self) -> None:
         """Take away what a failed query left behind."""
         try:
-            self._raw.query("SELECT 1", "Null")
+            self._raw.query("SELECT 1", "Null", params={})
         except RuntimeError:
             return
 

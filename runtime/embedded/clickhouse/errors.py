@@ -19,7 +19,7 @@ INVALID_SESSION_TIMEOUT = 374
 AUTHENTICATION_FAILED = 516
 CANNOT_DECOMPRESS = 271
 LOGICAL_ERROR = 49
-QUERY_IS_TOO_LARGE = 217
+QUERY_IS_TOO_LARGE = 229
 
 NAMES = {
     BAD_ARGUMENTS: "BAD_ARGUMENTS",
@@ -40,17 +40,18 @@ NAMES = {
 }
 
 STATUS_BY_CODE = {
-    # Unknown user, wrong password, required password, authentication failed, role not granted.
-    **dict.fromkeys((192, 193, 194, 516, 512), 403),
+    194: 401,  # a password is required
+    # Unknown user, wrong password, access denied, role not granted, authentication failed.
+    **dict.fromkeys((192, 193, 497, 512, 516), 403),
     # What the text of the query or of the data got wrong.
-    **dict.fromkeys((6, 25, 26, 27, 38, 41, 72, 318, 376, 441, 675, 676, 427), 400),
-    **dict.fromkeys((8, 15, 36, 44, 53, 62, 117, 167, 168, 223, 224, 321), 400),
+    **dict.fromkeys((6, 8, 15, 25, 26, 27, 36, 37, 38, 41, 44, 53, 62, 72, 117, 123, 167, 168, 223, 321), 400),
+    **dict.fromkeys((376, 427, 441, 675, 676), 400),
     # What the query names and does not exist.
-    **dict.fromkeys((46, 47, 50, 56, 60, 63, 73, 78, 81, 106, 115, 336, 511), 404),
+    **dict.fromkeys((46, 47, 50, 56, 60, 63, 73, 78, 81, 115, 152, 336, 511), 404),
     159: 408,  # timeout exceeded
     381: 411,  # length required
-    217: 413,  # query is too large
-    SESSION_IS_LOCKED: 423,
+    229: 413,  # query is too large
+    779: 415,  # unsupported media type
     NOT_IMPLEMENTED: 501,
     **dict.fromkeys((76, 209, 439), 503),  # cannot open a file, socket timeout, cannot schedule a task
 }

@@ -74,8 +74,8 @@ class Front:
 
     def check_account(self, ask: Ask) -> None:
         """Raise ``EngineError`` unless user and password are the ones that this server was started with."""
-        user_ok = hmac.compare_digest(ask.user.encode(), self._account[0].encode())
-        password_ok = hmac.compare_digest(ask.password.encode(), self._account[1].encode())
+        user_ok = hmac.compare_digest(ask.user.encode("utf-8", "surrogateescape"), self._account[0].encode())
+        password_ok = hmac.compare_digest(ask.password.encode("utf-8", "surrogateescape"), self._account[1].encode())
         if not (user_ok and password_ok):
             raise refusal(
                 AUTHENTICATION_FAILED,

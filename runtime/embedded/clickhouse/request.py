@@ -16,6 +16,7 @@ from runtime.embedded.clickhouse.errors import (
     refusal,
 )
 
+PARAMETER = "param_"
 TIMEOUT_S = 60
 TIMEOUT_S_MAX = 3600
 
@@ -56,6 +57,12 @@ class Ask:
     content_encoding: str
     native_blocks: bool
     fields: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The values bound by name, escaped as in TabSeparated."""
+        given = self.settings.items()
+        return {name.removeprefix(PARAMETER): value for name, value in given if name.startswith(PARAMETER)}
 
     @property
     def read_only(self) -> bool:
@@ -107,7 +114,7 @@ def settings_of(given: Mapping[str, str]) -> dict[str, str]:
         name: value
         for name, value in given.items()
         if (name not in OWN and name not in TRANSPORT and not (name.endswith(EXTERNAL_ENDS) and "_" in name))
-        or name.startswith("param_")
+        or name.startswith(PARAMETER)
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from runtime.embedded.clickhouse.body import Body
 from runtime.embedded.clickhouse.chdb_types import Result
 from runtime.embedded.clickhouse.front import Front, Lease
-from runtime.embedded.clickhouse.request import Ask
+from runtime.embedded.clickhouse.request import PARAMETER, Ask
 from runtime.embedded.clickhouse.statement import Statement
 
 # So much of a body is gathered before a thread takes it over; most inserts need one.
@@ -53,6 +53,8 @@ class Insert:
     def begin(self) -> None:
         """Open the insert."""
         self._lease.settle(self._ask, self._statement)
+        # The engine takes no values along with an insert; they stay on the connection, where only inserts see them.
+        self._connection.apply({PARAMETER + name: value for name, value in self._ask.parameters.items()})
         assert self._statement.output_format is not None
         self._handle = self._connection.begin_insert(self._statement.head, self._statement.output_format)
         if self._first:

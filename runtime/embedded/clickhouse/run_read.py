@@ -43,7 +43,7 @@ async def run_read(front: Front, lease: Lease, ask: Ask, statement: Statement, i
     def job() -> Result:
         try:
             lease.settle(ask, statement)
-            return lease.connection.query(sql)
+            return lease.connection.query(sql, output_format, ask.parameters)
         finally:
             pipe.finished()
 

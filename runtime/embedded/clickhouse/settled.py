@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from runtime.embedded.clickhouse.connection import Connection
-from runtime.embedded.clickhouse.request import Ask
+from runtime.embedded.clickhouse.request import PARAMETER, Ask
 from runtime.embedded.clickhouse.statement import Statement, first_word
 
 
@@ -27,7 +27,7 @@ def settle_fresh(connection: Connection, ask: Ask) -> None:
     """Put everything in force on a connection that nobody uses afterwards; raises ``EngineError``."""
     if ask.database:
         connection.use(ask.database)
-    settings = dict(ask.settings)
+    settings = {name: value for name, value in ask.settings.items() if not name.startswith(PARAMETER)}
     read_only = settings.pop("readonly", None)
     connection.apply(settings)
     if read_only is not None:
@@ -45,10 +45,8 @@ def settle_session(connection: Connection, in_force: InForce, ask: Ask, statemen
         connection.use(ask.database)
     # A statement that changes the session itself must find it, and leave it, as the session's own.
     in_force.database = None if word == "USE" else ask.database
-    wanted = {name: value for name, value in ask.settings.items() if name != "readonly"}
-    parameters = {name: wanted.pop(name) for name in list(wanted) if name.startswith("param_")}
+    wanted = {n: value for n, value in ask.settings.items() if n != "readonly" and not n.startswith(PARAMETER)}
     change(connection, in_force, {} if word == "SET" else wanted)
-    connection.apply(parameters)
 
 
 def change(connection: Connection, in_force: InForce, wanted: Mapping[str, str]) -> None:
