@@ -61,6 +61,6 @@ def decode_envelope(value: bytes | None, headers: Iterable[tuple[str, bytes]]) -
         if not events.schema.equals(ENVELOPE_SCHEMA):
             raise BadEvent("envelope_unreadable", "its columns are not those of version 1")
         events.validate(full=True)
-    except (KeyError, ValueError, StopIteration, pa.ArrowException) as error:
+    except (KeyError, ValueError, OSError, StopIteration, pa.ArrowException) as error:
         raise BadEvent("envelope_unreadable", f"{type(error).__name__}: {error}"[:300]) from error
     return Envelope(producer, sequence, events)

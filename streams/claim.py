@@ -13,6 +13,7 @@ from streams.block import HORIZON_S, Known
 from streams.key_index import KeyIndex
 from streams.ledger import Lease, Position
 from streams.partition import Claimed, Partition
+from streams.plan import Intent
 from streams.sink import Parts
 from streams.store import horizon_start
 
@@ -43,6 +44,9 @@ def claim_partition(
         position = change_incarnation(parts, lease, position, log.incarnation)
     elif held is not None and (held.lease.epoch, held.position) == (lease.epoch - 1, position):
         return Claimed(lease, position, held.known)
+    for intent in retry("reading given-up blocks", lambda: ledger.abandoned(lease)):
+        # An insert that was under way when the block was given up may have ended since.
+        forget(parts, lease, intent)
     asked_at = now if position.intent is None else position.intent.intended_at
     since = horizon_start(asked_at)
     keys = retry("reading keys", lambda: parts.store.keys(partition, since, position.intent))
@@ -59,11 +63,17 @@ def claim_partition(
     return Claimed(lease, position, Known(index, position.sequences, position.unreadable_run))
 
 
+def forget(parts: Parts, lease: Lease, intent: Intent) -> None:
+    """Delete what a given-up block left in the store."""
+    parts.retry("deleting a block", lambda: parts.store.forget(lease.partition, intent))
+
+
 def change_incarnation(parts: Parts, lease: Lease, position: Position, incarnation: int) -> Position:
     """Leave the old log behind and begin the new one at offset 0."""
     intent = position.intent
     if intent is not None:
-        parts.retry("deleting a block", lambda: parts.store.forget(lease.topic, lease.partition, intent))
+        # Deleted before it is given up: until then the ledger still says that the rows may be there.
+        forget(parts, lease, intent)
         parts.retry("giving a block up", lambda: parts.ledger.abandon(lease, intent))
     parts.retry("changing incarnation", lambda: parts.ledger.enter(lease, incarnation))
     get_logger("streams").warning(

@@ -16,6 +16,10 @@ from ingest.event import ENVELOPE_SCHEMA, Envelope
 from streams.rows import DELIVERED_COLUMNS
 from streams.sequences import SealedSequences
 
+# What ClickHouse's DateTime64 can say: 1900 to 2299.
+TIME_FROM_US = -2_208_988_800_000_000
+TIME_END_US = 10_413_792_000_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class Readable:
@@ -86,6 +90,10 @@ def check_whole(events: pa.RecordBatch) -> None:
     for name in events.schema.names:
         if events.column(name).null_count:
             raise BadEvent("envelope_unreadable", f"column {name} holds nulls")
+    for name in ("occurred_at", "received_at"):
+        instants = np.asarray(events.column(name).cast(pa.int64()))
+        if ((instants < TIME_FROM_US) | (instants >= TIME_END_US)).any():
+            raise BadEvent("envelope_unreadable", f"column {name} holds a time that cannot be written down")
 
 
 def gather(

@@ -72,5 +72,8 @@ class Ledger(Protocol):
     def abandon(self, lease: Lease, intent: Intent) -> None:
         """Give a block up whose log is gone. Its rows must be deleted already."""
 
+    def abandoned(self, lease: Lease) -> tuple[Intent, ...]:
+        """The partition's blocks that were given up, the youngest first; at most a hundred."""
+
     def enter(self, lease: Lease, incarnation: int) -> None:
         """Move the partition to offset 0 of a newer incarnation; no block may be open."""

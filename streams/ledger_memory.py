@@ -107,6 +107,11 @@ class MemoryLedger:
             block.state, block.epoch = "abandoned", lease.epoch
             row.position = replace(row.position, intent=None)
 
+    def abandoned(self, lease: Lease) -> tuple[Intent, ...]:
+        """See ``Ledger.abandoned``."""
+        blocks = self.partitions[lease.topic, lease.partition].blocks
+        return tuple(block.intent for block in reversed(blocks) if block.state == "abandoned")[:100]
+
     def enter(self, lease: Lease, incarnation: int) -> None:
         """See ``Ledger.enter``."""
         row = self._held(lease)

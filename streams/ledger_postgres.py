@@ -135,6 +135,17 @@ class PostgresLedger:
             locked(connection, lease)
             close_block(connection, lease, intent, {"state": "abandoned", "epoch": lease.epoch})
 
+    def abandoned(self, lease: Lease) -> tuple[Intent, ...]:
+        """See ``Ledger.abandoned``."""
+        given_up = (
+            select(stream_blocks)
+            .where(same_partition(stream_blocks, lease), stream_blocks.c.state == "abandoned")
+            .order_by(stream_blocks.c.intended_at.desc())
+            .limit(100)
+        )
+        with self._transaction() as connection:
+            return tuple(as_intent(row) for row in connection.execute(given_up))
+
     def enter(self, lease: Lease, incarnation: int) -> None:
         """See ``Ledger.enter``."""
         with self._transaction() as connection:
@@ -175,8 +186,11 @@ def open_intent(connection: Connection, topic: str, partition: int) -> Intent | 
             stream_blocks.c.state == "intent",
         )
     ).one_or_none()
-    if row is None:
-        return None
+    return None if row is None else as_intent(row)
+
+
+def as_intent(row: Row[Any]) -> Intent:
+    """A row of ``stream_blocks`` as what was announced."""
     return Intent(row.incarnation, row.first_offset, row.last_offset, row.catalog_version, row.intended_at)
 
 

@@ -13,7 +13,9 @@ from core.limits import DEDUPE_HORIZON_DAYS
 from streams.key_index import KeyRun
 from streams.plan import Intent
 from streams.rebuild import claimed_keys
-from streams.rows import REJECTED, SCHEMAS, TABLES
+from streams.rows import TABLES
+
+OF_BLOCK = "incarnation = {incarnation:UInt32} AND partition = {partition:UInt16} AND block_first = {first:UInt64}"
 
 
 class UsageSink(Protocol):
@@ -38,8 +40,11 @@ class BlockStore(Protocol):
     def keys(self, partition: int, horizon_from: datetime, leaving_out: Intent | None) -> KeyRun:
         """The keys that a partition's blocks claimed since ``horizon_from``, but for those of one block."""
 
-    def forget(self, topic: str, partition: int, intent: Intent) -> None:
-        """Remove a block's rows, and keep whoever may still be writing them from bringing them back."""
+    def forget(self, partition: int, intent: Intent) -> None:
+        """Remove a block's rows; when it returns they are gone. A block without rows costs little.
+
+        Whoever still has an insert of them under way brings them back: ask again later.
+        """
 
 
 def block_tokens(topic: str, partition: int, intent: Intent) -> dict[str, str]:
@@ -63,45 +68,16 @@ class ClickHouseStore:
         """See ``BlockStore.keys``."""
         return claimed_keys(self._usage.query_frame, partition, horizon_from, leaving_out)
 
-    def forget(self, topic: str, partition: int, intent: Intent) -> None:
-        """See ``BlockStore.forget``.
-
-        First each token is used up by a row of our own: an owner that was frozen between intent and insert finds it
-        taken when it wakes. Then everything under the block's place goes, that row included.
-        """
+    def forget(self, partition: int, intent: Intent) -> None:
+        """See ``BlockStore.forget``."""
         place = {"incarnation": intent.incarnation, "partition": partition, "first": intent.first_offset}
-        for table, token in block_tokens(topic, partition, intent).items():
-            self.insert(table, tombstone(table, partition, intent), token)
-            self._usage.command(
-                f"ALTER TABLE {table} DELETE WHERE incarnation = {{incarnation:UInt32}} "
-                "AND partition = {partition:UInt16} AND block_first = {first:UInt64} SETTINGS mutations_sync = 2",
-                place,
-            )
+        for table in TABLES:
+            # A mutation rewrites parts; most blocks that are given up had not come so far.
+            found = self._usage.query_frame(f"SELECT count() AS rows FROM {table} WHERE {OF_BLOCK}", place)
+            if found["rows"][0]:
+                self._usage.command(f"ALTER TABLE {table} DELETE WHERE {OF_BLOCK} SETTINGS mutations_sync = 2", place)
 
 
 def horizon_start(at: datetime) -> datetime:
     """From when on keys count for a block of that time, a second early to be safe against rounding."""
     return at - timedelta(days=DEDUPE_HORIZON_DAYS, seconds=1)
-
-
-def tombstone(table: str, partition: int, intent: Intent) -> pa.Table:
-    """One row that says nothing but which block it belongs to."""
-    known = {
-        "incarnation": intent.incarnation,
-        "partition": partition,
-        "block_first": intent.first_offset,
-        "stored_at": intent.intended_at,
-        "fate": REJECTED,
-    }
-    schema = SCHEMAS[table]
-    columns = [pa.array([known.get(field.name, nothing(field.type))], field.type) for field in schema]
-    return pa.Table.from_arrays(columns, schema=schema)
-
-
-def nothing(kind: pa.DataType) -> object:
-    """The emptiest value of a type."""
-    if pa.types.is_string(kind):
-        return ""
-    if pa.types.is_fixed_size_binary(kind):
-        return bytes(kind.byte_width)
-    return [] if pa.types.is_map(kind) else 0

@@ -13,7 +13,6 @@ from streams.dedupe import split_keys
 from streams.key_index import KeyRun, sorted_run
 from streams.plan import Intent
 from streams.rows import EVENTS, HELD, SCHEMAS, STORED, TABLES
-from streams.store import block_tokens
 
 
 class MemoryStore:
@@ -42,11 +41,9 @@ class MemoryStore:
         stored_s = np.asarray(one_chunk(found, "stored_at").cast(pa.int64())) // 1_000_000
         return sorted_run(high, low, one_chunk(found, "body_hash").to_numpy(), stored_s.astype(np.uint32))
 
-    def forget(self, topic: str, partition: int, intent: Intent) -> None:
+    def forget(self, partition: int, intent: Intent) -> None:
         """See ``BlockStore.forget``."""
-        for table, token in block_tokens(topic, partition, intent).items():
-            self._tokens.add((table, token))
-            rows = self.tables[table]
+        for table, rows in self.tables.items():
             self.tables[table] = rows.filter(pc.invert(in_block(rows, partition, intent)))
 
 

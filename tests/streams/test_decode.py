@@ -1,0 +1,123 @@
+"""Messages to columns: whatever the bytes are, one bad message never costs a good one."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.errors import Stop
+from ingest.codec import encode_envelope
+from ingest.event import ENVELOPE_SCHEMA, Envelope
+from streams.decode import Message, Readable, Unreadable, gather, read_message
+from streams.sequences import SealedSequences
+from tests.streams.builders import PRODUCER, Said, batch, envelope, messages
+
+NOTHING = SealedSequences()
+
+
+def unreadable(offset: int) -> Message:
+    """A message that is no envelope."""
+    return read_message(offset, b"junk", [])
+
+
+def test_an_envelope_comes_back_whole() -> None:
+    """What the gateway wrote is what the stream reads."""
+    sent = envelope([Said("1", {"a": "b"}), Said("2")], 7)
+
+    found = read_message(5, *encode_envelope(sent))
+
+    assert isinstance(found, Readable)
+    assert (found.offset, found.rows) == (5, 2)
+    assert (found.envelope.producer, found.envelope.sequence) == (PRODUCER, 7)
+    assert found.envelope.events.equals(sent.events)
+
+
+@given(st.binary(max_size=300), st.booleans())
+def test_no_bytes_raise(value: bytes, headed: bool) -> None:
+    """Arbitrary bytes make an unreadable message that keeps them, with or without our headers."""
+    headers = encode_envelope(envelope([], 1))[1] if headed else []
+
+    found = read_message(3, value, headers)
+
+    assert isinstance(found, Unreadable)
+    assert (found.offset, found.rows, found.raw) == (3, 1, value)
+
+
+@given(st.data())
+def test_a_damaged_envelope_never_raises(data: st.DataObject) -> None:
+    """One changed byte gives an unreadable message or other events, but no exception."""
+    value, headers = encode_envelope(envelope([Said("1", {"a": "b"})], 1))
+    at = data.draw(st.integers(0, len(value) - 1))
+    damaged = value[:at] + bytes([value[at] ^ data.draw(st.integers(1, 255))]) + value[at + 1 :]
+
+    assert read_message(0, damaged, headers).offset == 0
+
+
+def test_columns_with_nulls_are_unreadable() -> None:
+    """The types allow them; the tables do not."""
+    events = batch([Said("1")])
+    at = ENVELOPE_SCHEMA.names.index("subject")
+    events = pa.RecordBatch.from_arrays(
+        [pa.array([None], pa.string()) if place == at else events.column(place) for place in range(events.num_columns)],
+        schema=ENVELOPE_SCHEMA,
+    )
+
+    found = read_message(0, *encode_envelope(Envelope(PRODUCER, 1, events)))
+
+    assert isinstance(found, Unreadable)
+    assert found.message == "column subject holds nulls"
+
+
+def test_times_outside_the_stores_calendar_are_unreadable() -> None:
+    """A row that ClickHouse cannot write would be tried for ever."""
+    sent = envelope([Said("1", at=datetime(2400, 1, 1, tzinfo=UTC))], 1)
+
+    assert isinstance(read_message(0, *encode_envelope(sent)), Unreadable)
+
+
+def test_events_carry_their_place() -> None:
+    """Offset of the message, position in it."""
+    found = gather(messages([[Said("1"), Said("2")], [], [Said("3")]], first_offset=10), NOTHING)
+
+    assert found.events.select(["event_id", "kafka_offset", "position"]).to_pylist() == [
+        {"event_id": "1", "kafka_offset": 10, "position": 0},
+        {"event_id": "2", "kafka_offset": 10, "position": 1},
+        {"event_id": "3", "kafka_offset": 12, "position": 0},
+    ]
+
+
+def test_unreadable_messages_cost_no_others() -> None:
+    """They are set aside, and their neighbours' events are all there."""
+    good = messages([[Said("1")], [Said("2")]])
+
+    found = gather([good[0], unreadable(1), good[1]], NOTHING)
+
+    assert found.events.column("event_id").to_pylist() == ["1", "2"]
+    assert [bad.offset for bad in found.unreadable] == [1]
+
+
+def test_sealed_envelopes_are_left_out() -> None:
+    """By producer and sequence; the same sequence of another producer is another envelope."""
+    sealed = NOTHING.with_added([(PRODUCER, 1)])
+    other = UUID(int=2)
+
+    found = gather([Readable(4, envelope([Said("1")], 1)), Readable(5, envelope([Said("2")], 1, other))], sealed)
+
+    assert found.events.column("event_id").to_pylist() == ["2"]
+    assert (found.redelivered, found.sequences) == (1, ((other, 1),))
+
+
+def test_a_long_run_of_unreadable_messages_stops_us() -> None:
+    """The run counts across blocks, and ends with any envelope."""
+    good = messages([[Said("1")]])[0]
+
+    kept = gather([unreadable(0), good, unreadable(2)], NOTHING, 2, unreadable_run_max=3)
+
+    assert kept.unreadable_run == 1
+    with pytest.raises(Stop, match="4 unreadable messages in a row"):
+        gather([unreadable(0), unreadable(1)], NOTHING, 2, unreadable_run_max=3)

@@ -1,0 +1,102 @@
+"""The key index against a dictionary."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streams.dedupe import judge_copies
+from streams.key_index import KeyIndex, KeyRun, sorted_run
+from streams.rows import CONFLICT, DUPLICATE, REJECTED, STORED
+
+# Few high words, so that keys often share them: the rare case in life is the common one here.
+keys = st.tuples(st.integers(0, 6), st.integers(0, 6))
+copies = st.tuples(keys, st.integers(0, 1), st.booleans())
+
+
+def u64(numbers: list[int]) -> npt.NDArray[np.uint64]:
+    """An array of keys' words."""
+    return np.array(numbers, dtype=np.uint64)
+
+
+def run_of(found: dict[tuple[int, int], int], stored_s: int = 100) -> KeyRun:
+    """A block's claims."""
+    stored = np.full(len(found), stored_s, dtype=np.uint32)
+    return sorted_run(
+        u64([high for high, _ in found]), u64([low for _, low in found]), u64(list(found.values())), stored
+    )
+
+
+@given(st.lists(st.dictionaries(keys, st.integers(0, 9), max_size=12), max_size=12), st.sets(keys))
+@settings(max_examples=200)
+def test_an_index_knows_its_keys_and_bodies(
+    blocks: list[dict[tuple[int, int], int]], asked: set[tuple[int, int]]
+) -> None:
+    """After any number of merges, also where high words are equal; each key is claimed once."""
+    index, expected = KeyIndex(), dict[tuple[int, int], int]()
+    for block in blocks:
+        fresh = {key: body for key, body in block.items() if key not in expected}
+        index, expected = index.with_added(run_of(fresh), 0), expected | fresh
+    wanted = sorted(asked)
+
+    found, body = index.probe(u64([high for high, _ in wanted]), u64([low for _, low in wanted]), 0)
+
+    assert len(index) == len(expected)
+    assert dict(zip(wanted, body[: len(wanted)].tolist(), strict=True)) == {key: expected.get(key, 0) for key in wanted}
+    assert found.tolist() == [key in expected for key in wanted]
+
+
+def test_old_keys_are_not_found_and_go_with_the_next_merge() -> None:
+    """A key stored before the horizon is as if it had never been."""
+    index = KeyIndex().with_added(run_of({(1, 1): 5}, stored_s=100), 0)
+
+    found, _ = index.probe(u64([1]), u64([1]), 101)
+
+    assert found.tolist() == [False]
+    assert len(index.with_added(run_of({(2, 2): 5}, stored_s=200), 101)) == 1
+
+
+def test_runs_stay_few() -> None:
+    """A thousand blocks make a handful of runs."""
+    index = KeyIndex()
+    for number in range(1000):
+        index = index.with_added(run_of({(number, 0): 0}), 0)
+
+    assert len(index) == 1000
+    assert len(index.runs) <= 6
+
+
+@given(st.lists(copies, max_size=25), st.dictionaries(keys, st.integers(0, 1), max_size=8))
+@settings(max_examples=200)
+def test_first_good_copies_win(
+    events: list[tuple[tuple[int, int], int, bool]], before: dict[tuple[int, int], int]
+) -> None:
+    """Fates and claims equal a walk through the events one by one."""
+    index = KeyIndex().with_added(run_of(before), 0)
+
+    verdicts = judge_copies(
+        u64([high for (high, _), _, _ in events]),
+        u64([low for (_, low), _, _ in events]),
+        u64([body for _, body, _ in events]),
+        np.array([bad for _, _, bad in events], dtype=np.bool_),
+        index,
+        since_s=0,
+        stored_s=200,
+    )
+
+    known, fates = dict(before), []
+    for key, body, bad in events:
+        if key in known:
+            fates.append(DUPLICATE if known[key] == body else CONFLICT)
+        elif bad:
+            fates.append(REJECTED)
+        else:
+            known[key] = body
+            fates.append(STORED)
+    assert verdicts.fates.tolist() == fates
+    claimed = verdicts.claimed
+    found = zip(claimed.high.tolist(), claimed.low.tolist(), strict=True)
+    assert dict(zip(found, claimed.body.tolist(), strict=True)) == {k: b for k, b in known.items() if k not in before}
+    assert claimed.high.tolist() == sorted(claimed.high.tolist())
