@@ -38,10 +38,12 @@ class StackProcess:
         # The fault suite always kills its own engines, whatever the other tests run on.
         self.env = {name: value for name, value in os.environ.items() if not name.startswith("MILLRACE_")} | own
         self.process: subprocess.Popen[bytes] | None = None
+        self.starts = 0
 
     def start(self, within_s: float = 60) -> None:
         """Start and wait until the gateway takes events."""
         self.home.mkdir(parents=True, exist_ok=True)
+        self.starts += 1
         with (self.home / "up.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "runtime", "up"], cwd=ROOT, env=self.env, stdout=log, stderr=log
@@ -87,6 +89,11 @@ class StackProcess:
                 process.kill()
         psutil.wait_procs(everyone, timeout=10)
         self.process.wait(10)
+
+    def deaths_of(self, part: str) -> int:
+        """How often the supervisor saw this part die by a signal."""
+        lines = (self.home / "up.log").read_text(errors="replace").splitlines()
+        return sum(1 for line in lines if line.split()[:2] == ["died", part] and "signal 9" in line)
 
     def stop(self) -> None:
         """End it as Ctrl-C does, and see that no process stays behind."""
