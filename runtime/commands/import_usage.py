@@ -117,7 +117,7 @@ def tell(outcome: Outcome, failures: Path | None, *, as_one_line: bool) -> None:
     if as_one_line:
         print(orjson.dumps(as_json(outcome)).decode())
         return
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     if outcome.resumed_after_row:
         console.print(f"went on after row {outcome.resumed_after_row:,}, where an earlier import had stopped")
     console.print(f"[bold]{outcome.accepted:,} rows accepted[/], {outcome.failed:,} failed, {outcome.seconds:.1f} s")

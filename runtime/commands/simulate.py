@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -50,9 +51,11 @@ def simulate(
     )
     settings = load_settings()
     path = ledger or settings.home / "simulations" / f"{plan.source}-{plan.events}.json"
-    books, store = open_books(settings), open_usage_store(settings)
-    keys = prepare_traffic(books, store, plan)
-    store.close()
+    with ExitStack() as opened:
+        books, store = open_books(settings), open_usage_store(settings)
+        opened.callback(books.dispose)
+        opened.callback(store.close)
+        keys = prepare_traffic(books, store, plan)
     account = SimulatorLedger(plan, path)
     options = SendOptions((gateway or settings.gateway_url).rstrip("/"), keys, connections=connections, rate=rate)
     with counting_bar(quiet=json) as bar:
@@ -96,7 +99,7 @@ def tell(account: SimulatorLedger, report: SendReport, path: Path, *, as_one_lin
     if as_one_line:
         print(orjson.dumps(facts).decode())
         return
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     console.print(
         f"[bold]{report.events:,} events[/] in {report.seconds:.1f} s, {report.events_per_second:,.0f} a second"
     )

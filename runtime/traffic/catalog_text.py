@@ -7,19 +7,20 @@ from decimal import Decimal
 
 from runtime.traffic.meters import METERS, SimMeter, currency_of, price_of, zone_of
 from runtime.traffic.plan import TrafficPlan
-from runtime.traffic.usage import month_of
 
 PLAN_CODE = "payg"
+# The same for every plan of traffic, so that traffic of another month finds the catalog as it is.
+SUBSCRIBED_SINCE = "2020-01-01"
 
 
 def catalog_documents(plan: TrafficPlan) -> Iterator[str]:
-    """One YAML document for each merchant; subscriptions start on the first of the plan's month."""
+    """One YAML document for each merchant; subscriptions are monthly from the first."""
     return (merchant_document(plan, merchant) for merchant in range(plan.merchants))
 
 
 def merchant_document(plan: TrafficPlan, merchant: int) -> str:
     """The catalog of one merchant: its meters, one plan with all prices, its customers and their subscriptions."""
-    currency, start = currency_of(merchant), month_of(plan).isoformat()
+    currency = currency_of(merchant)
     meters = METERS[: plan.meters]
     lines = [
         f"merchant: {{code: {plan.merchant_code(merchant)}, name: Simulated merchant {merchant}}}",
@@ -38,7 +39,7 @@ def merchant_document(plan: TrafficPlan, merchant: int) -> str:
         lines.append(f"  - {{key: {key}, name: Customer {customer}, zone: {zone}, currency: {currency}}}")
     lines.append("subscriptions:")
     lines += [
-        f"  - {{customer: {plan.customer_key(customer)}, plan: {PLAN_CODE}, start: {start}}}"
+        f"  - {{customer: {plan.customer_key(customer)}, plan: {PLAN_CODE}, start: {SUBSCRIBED_SINCE}}}"
         for customer in range(plan.customers)
     ]
     return "\n".join(lines) + "\n"

@@ -12,7 +12,7 @@ from core.clock import Clock
 from core.errors import Refused, Transient
 from runtime.traffic.connection import Answer, Connection
 
-RETRIED = frozenset({429, 500, 502, 503, 504})
+RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 # Only this answer says for certain that nothing was kept.
 NOTHING_KEPT = 429
 WAIT_FIRST_S = 0.05

@@ -32,3 +32,18 @@ def line(tmp_path: Path, endpoints: Endpoints, postgres_url: str, clickhouse_url
     )
     with running_stack(settings) as stack, connected(stack) as parts:
         yield parts
+
+
+@pytest.fixture
+def endpoints_env(
+    line: Parts, tmp_path: Path, endpoints: Endpoints, postgres_url: str, clickhouse_url: str
+) -> dict[str, str]:
+    """The environment by which a command finds the line."""
+    return {
+        "MILLRACE_HOME": str(tmp_path / "home"),
+        "MILLRACE_KAFKA": endpoints.kafka,
+        "MILLRACE_CLICKHOUSE_URL": clickhouse_url,
+        "MILLRACE_POSTGRES_URL": postgres_url,
+        "MILLRACE_GATEWAY_URL": line.gateway_url,
+        "MILLRACE_TOPIC": line.topic,
+    }
