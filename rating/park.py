@@ -8,22 +8,34 @@ from rating.charge import AMOUNT, RATED_LINES, TIERS
 from rating.exact import group_sum, group_total, units
 
 TOO_LARGE = "the lines of this subscription do not add up within 14 digits before the point"
+CURRENCIES = "the prices of this subscription are in several currencies"
 
 
 def park_subscriptions(lines: pl.DataFrame) -> pl.DataFrame:
-    """RATED_LINES in which every line of a subscription with a parked line, or with too large a sum, is parked too."""
+    """RATED_LINES in which every line of a subscription that cannot be billed as a whole is parked.
+
+    That is one with a parked line, with lines in several currencies, or with a sum that does not fit.
+    """
     parked = pl.col("parked_reason").is_not_null()
     verdicts = (
         lines.with_columns(total=units(pl.col("amount")))
         .group_by("subscription_id")
-        .agg(*group_sum("total"), pl.col("meter").filter(parked).first().alias("bad_meter"))
-        .select("subscription_id", "bad_meter", too_large=group_total("total").is_null())
-        .filter("too_large")
+        .agg(
+            *group_sum("total"),
+            pl.col("meter").filter(parked).first().alias("bad_meter"),
+            (pl.col("currency") != pl.col("currency").first()).any().alias("mixed"),
+        )
+        .select("subscription_id", "bad_meter", "mixed", too_large=group_total("total").is_null())
+        .filter(pl.col("too_large") | pl.col("mixed"))
     )
     if verdicts.is_empty():
         return lines
-    because = pl.format("held back with the line of {}, which is parked", "bad_meter").fill_null(TOO_LARGE)
-    held = pl.col("too_large").is_not_null()
+    because = pl.coalesce(
+        pl.format("held back with the line of {}, which is parked", "bad_meter"),
+        pl.when("mixed").then(pl.lit(CURRENCIES)),
+        pl.lit(TOO_LARGE),
+    )
+    held = pl.col("mixed").is_not_null()
     return (
         lines.join(verdicts, on="subscription_id", how="left", maintain_order="left")
         .with_columns(parked_reason=pl.when(held).then(pl.coalesce("parked_reason", because)))

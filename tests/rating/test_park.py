@@ -40,6 +40,16 @@ def test_lines_that_do_not_add_up_within_bounds_are_parked() -> None:
     assert lines["parked_reason"].str.contains("do not add up").all()
 
 
+def test_a_subscription_in_two_currencies_is_parked() -> None:
+    """Dollars and yen have no sum."""
+    due = [due_price(GOOD, n, subscription_id="sub_a", currency=currency) for n, currency in enumerate(["USD", "JPY"])]
+
+    lines = park_subscriptions(rate(usage_frame([used(row, "1") for row in due]), due_frame(due)))
+
+    assert lines["amount"].null_count() == 2
+    assert lines["parked_reason"].str.contains("several currencies").all()
+
+
 def test_good_lines_pass_as_they_are() -> None:
     """Nothing is copied or changed where nothing is wrong."""
     due = [due_price(GOOD, n) for n in range(3)]
