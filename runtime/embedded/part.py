@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
@@ -70,4 +71,5 @@ def module_argv(module: str, *arguments: str) -> tuple[str, ...]:
 
 def module_env() -> dict[str, str]:
     """Where the interpreter finds our own modules, whatever folder the part runs in."""
-    return {"PYTHONPATH": str(CODE_ROOT), "PYTHONUNBUFFERED": "1"}
+    places = [str(CODE_ROOT), os.environ.get("PYTHONPATH", "")]
+    return {"PYTHONPATH": os.pathsep.join(filter(None, places)), "PYTHONUNBUFFERED": "1"}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -116,6 +117,8 @@ def prepare(home: Path, programs: Path, user: RunAs | None, clock: Clock) -> Non
         # Names a dead process, whose number may belong to another by now: in a container it often does.
         (data / "postmaster.pid").unlink(missing_ok=True)
         return
+    for half in data.parent.glob("data-*"):
+        shutil.rmtree(half)
     draft = data.with_name(f"data-{secrets.token_hex(4)}")
     draft.mkdir(mode=0o700, parents=True)
     if user is not None:

@@ -12,6 +12,7 @@ from core.logs import configure_logs
 from runtime.embedded.clickhouse.app import build_app
 from runtime.embedded.clickhouse.connection import Engine, quoted_name
 from runtime.embedded.clickhouse.front import Front
+from runtime.embedded.clickhouse.guard import is_local
 
 THREADS = 16
 # Of the machine's memory: the other parts need theirs.
@@ -47,14 +48,14 @@ def main() -> None:
     front = Front(engine, SystemClock(), threads=given.threads, user=given.user, password=given.password)
     try:
         uvicorn.run(
-            build_app(front),
+            build_app(front, local=is_local(given.host)),
             host=given.host,
             port=given.port,
             http="httptools",
             lifespan="off",
             access_log=False,
             log_level="warning",
-            timeout_keep_alive=60,
+            timeout_keep_alive=300,
             timeout_graceful_shutdown=3,
         )
     finally:

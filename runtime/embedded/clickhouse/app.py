@@ -13,6 +13,7 @@ from runtime.embedded.clickhouse.chdb_types import Result
 from runtime.embedded.clickhouse.errors import AUTHENTICATION_FAILED, EngineError
 from runtime.embedded.clickhouse.form import ExternalTable, take_form
 from runtime.embedded.clickhouse.front import Front, Lease, check_read_only
+from runtime.embedded.clickhouse.guard import comes_from_a_page
 from runtime.embedded.clickhouse.intake import take_in
 from runtime.embedded.clickhouse.reply import (
     Headers,
@@ -30,40 +31,40 @@ from runtime.embedded.clickhouse.statement import Kind, Statement
 Scope = MutableMapping[str, Any]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-log = get_logger("clickhouse")
-
+PLAIN: Headers = [(b"content-type", b"text/plain; charset=UTF-8")]
 OK_PATHS = ("/ping", "/replicas_status")
 
 
-def build_app(front: Front) -> App:
-    """The application; the caller starts and closes the front."""
+def build_app(front: Front, *, local: bool) -> App:
+    """The application; the caller starts and closes the front. ``local``: it serves this machine only."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            await answer(front, scope, receive, send)
+            await answer(front, scope, receive, Started(send), local=local)
 
     return app
 
 
-async def answer(front: Front, scope: Scope, receive: Receive, send: Send) -> None:
+async def answer(front: Front, scope: Scope, receive: Receive, send: Started, *, local: bool) -> None:
     """Answer one request."""
     method, path = scope["method"], scope["path"]
     if path in OK_PATHS:
         return await send_whole(send, 200, [(b"content-type", b"text/html; charset=UTF-8")], b"Ok.\n")
     if path != "/":
         text = f"There is no handle {path}\n\nUse / or /ping for health checks.\nOr POST queries to /.\n"
-        return await send_whole(send, 404, [(b"content-type", b"text/plain; charset=UTF-8")], text.encode())
+        return await send_whole(send, 404, PLAIN, text.encode())
     headers = {name.decode("latin-1"): value.decode("utf-8", "replace") for name, value in scope["headers"]}
+    if comes_from_a_page(headers, local=local):
+        return await send_whole(send, 403, PLAIN, b"Requests of web pages are not served.\n")
     query_id = ""
-    started = Started(send)
     try:
         ask = read_ask(method, scope["query_string"], headers, packs_by_default=front.engine.packs_by_default)
         query_id = ask.query_id
-        await answer_ask(front, ask, receive, started)
+        await answer_ask(front, ask, receive, send)
     except EngineError as error:
-        assert not started.begun, "an error after the beginning of a reply is dealt with where it is sent"
+        assert not send.begun, "an error after the beginning of a reply is dealt with where it is sent"
         if error.status >= 500:
-            log.warning("query_failed", code=error.code, text=error.text)
+            get_logger("clickhouse").warning("query_failed", code=error.code, text=error.text)
         await send_error(front, query_id, error, send)
     except ClientGoneError:
         return None

@@ -24,8 +24,6 @@ from runtime.embedded.clickhouse.reply import (
 from runtime.embedded.clickhouse.request import Ask
 from runtime.embedded.clickhouse.statement import Statement
 
-log = get_logger("clickhouse")
-
 # Until so much has come, an error can still become the reply's status.
 HELD_BACK_BYTES = 1024 * 1024
 HELD_IN_MEMORY_BYTES = 64 * 1024 * 1024
@@ -108,7 +106,7 @@ class Reading:
             if not any(name == b"content-encoding" for name, _ in self.headers):
                 await self.piece(late_error(error, self.front.engine.version, tag))
             # The reply stays without its end, so that no client takes half a result for a whole one.
-            log.warning("query_failed_late", code=error.code, text=error.text)
+            get_logger("clickhouse").warning("query_failed_late", code=error.code, text=error.text)
             return False
         self.lease.let_go()
         return True

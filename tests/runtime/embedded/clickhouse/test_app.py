@@ -6,6 +6,7 @@ import json
 import subprocess
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import pytest
@@ -214,3 +215,15 @@ def test_forms_carry_queries_parameters_and_tables(server: Server) -> None:
 
     assert reply.text == "7\n"
     assert server.send("SELECT * FROM ext").status_code == 404
+
+
+def test_curl_sends_a_large_body(server: Server, tmp_path: Path) -> None:
+    """Curl asks first whether a large body is welcome."""
+    server.ask("CREATE TABLE t (a UInt32) ENGINE = MergeTree ORDER BY a")
+    data = tmp_path / "data.csv"
+    data.write_text("\n".join(map(str, range(500_000))))
+    address = f"{server.dsn_query}&query=INSERT%20INTO%20t%20FORMAT%20CSV"
+    command = ["curl", "-sSf", "-H", "Expect: 100-continue", address, "--data-binary", f"@{data}"]
+    subprocess.run(command, check=True, timeout=30)
+
+    assert server.ask("SELECT count(), max(a) FROM t") == "500000\t499999\n"

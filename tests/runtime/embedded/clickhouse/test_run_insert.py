@@ -135,7 +135,9 @@ def test_a_body_in_many_pieces_is_one_insert(table: Server) -> None:
 def test_a_client_that_dies_in_the_middle_stores_nothing(table: Server) -> None:
     """The end of a connection is not the end of the data."""
     port = int(table.url.rsplit(":", 1)[1])
-    head = f"POST /?database={table.database}&query=INSERT%20INTO%20t%20(n)%20FORMAT%20CSV HTTP/1.1\r\nHost: x\r\n"
+    head = (
+        f"POST /?database={table.database}&query=INSERT%20INTO%20t%20(n)%20FORMAT%20CSV HTTP/1.1\r\nHost: localhost\r\n"
+    )
     with socket.create_connection(("127.0.0.1", port)) as connection:
         connection.sendall(f"{head}Content-Length: 1000000\r\n\r\n".encode() + b"1\n" * 1000)
 
