@@ -33,14 +33,19 @@ def build_app() -> typer.Typer:
         no_args_is_help=True,
         pretty_exceptions_enable=False,
     )
-    for verb in (demo, up, apply):
-        app.command()(verb)
+    app.command()(demo)
+    app.command()(up)
+    app.command()(apply)
     app.add_typer(keys_app, name="keys", help="Make, list and revoke API keys.")
     app.command("import")(import_usage)
-    for verb in (simulate, usage, close, invoices, invoice, migrate):
-        app.command()(verb)
-    for process in (gateway, worker):
-        app.command(rich_help_panel="Processes")(process)
+    app.command()(simulate)
+    app.command()(usage)
+    app.command()(close)
+    app.command()(invoices)
+    app.command()(invoice)
+    app.command()(migrate)
+    app.command(rich_help_panel="Processes")(gateway)
+    app.command(rich_help_panel="Processes")(worker)
     return app
 
 
