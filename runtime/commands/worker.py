@@ -24,7 +24,7 @@ from streams.desk import Desk
 from streams.driver import EXIT_DONE, Driver, DriverSettings, Hooks
 from streams.ledger_postgres import PostgresLedger
 from streams.retry import Retry, RetryPolicy
-from streams.sink import Parts
+from streams.sink import Moment, Parts, no_failpoint
 from streams.store import ClickHouseStore
 
 # Apache Kafka refuses less than 6 s unless told otherwise; the embedded broker answers a join after this long.
@@ -42,8 +42,8 @@ def worker() -> None:
     raise SystemExit(asyncio.run(work(load_settings())))
 
 
-async def work(settings: Settings) -> int:
-    """Wire the parts together and drive them; returns the exit code."""
+async def work(settings: Settings, failpoint: Callable[[Moment], None] = no_failpoint) -> int:
+    """Wire the parts together and drive them; returns the exit code. ``failpoint`` is for tests."""
     clock = SystemClock()
     admin = open_admin(settings)
     topic_id = wait_for_topic(admin, settings.topic, settings.partitions, clock)
@@ -53,6 +53,7 @@ async def work(settings: Settings) -> int:
         store=ClickHouseStore(open_usage_store(settings)),
         catalog=CatalogCache(books),
         retry=Retry(RetryPolicy(), clock, sleep),
+        failpoint=failpoint,
     )
     unchanged = topic_watch(admin, settings.topic, settings.partitions, topic_id)
     incarnation = parts.retry(
@@ -65,7 +66,9 @@ async def work(settings: Settings) -> int:
         clock=clock,
         log_unchanged=unchanged,
     )
-    driver = Driver(driver_settings(settings), Desk(claims.claim), Hooks(unchanged))
+    driver = Driver(
+        driver_settings(settings), Desk(claims.claim), Hooks(unchanged, after_ack=lambda: failpoint("after_ack"))
+    )
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop_soon, driver)

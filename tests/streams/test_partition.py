@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import get_args
 
 import pytest
@@ -13,7 +14,8 @@ from core.clock import ManualClock
 from core.errors import Stop, Transient
 from streams.claim import Claims, LogSeen
 from streams.decode import Message, Readable
-from streams.ledger import Ledger, Seal
+from streams.key_index import KeyRun
+from streams.ledger import Lease, Ledger, Seal
 from streams.ledger_memory import MemoryLedger
 from streams.partition import Partition
 from streams.plan import Intent
@@ -170,7 +172,7 @@ def test_a_zombie_is_stopped_at_its_next_step(memory: tuple[MemoryLedger, Memory
 
 def test_a_hole_stops_us(memory: tuple[MemoryLedger, MemoryStore]) -> None:
     """Offset 0 never came."""
-    with pytest.raises(Stop, match="offset 0 of .* is missing: the log goes on at 1"):
+    with pytest.raises(Stop, match=r"offset 0 of .* is missing: the log goes on at 1"):
         claim(*memory).advance(log_of(2)[1:])
 
 
@@ -199,9 +201,9 @@ class Stubborn(MemoryLedger):
         super().__init__(ManualClock(NOON), lambda: 1)
         self.lost = lost
 
-    def seal(self, lease: object, intent: Intent, seal: Seal) -> None:
+    def seal(self, lease: Lease, intent: Intent, seal: Seal) -> None:
         """Seal, and then perhaps not say so."""
-        super().seal(lease, intent, seal)  # type: ignore[arg-type]
+        super().seal(lease, intent, seal)
         if self.lost:
             self.lost -= 1
             raise Transient("the answer got lost")
@@ -230,9 +232,9 @@ def test_a_partition_taken_back_keeps_its_keys() -> None:
     asked = []
 
     class Counting(MemoryStore):
-        def keys(self, *arguments: object) -> object:  # type: ignore[override]
-            asked.append(arguments)
-            return super().keys(*arguments)  # type: ignore[arg-type]
+        def keys(self, partition: int, horizon_from: datetime, leaving_out: Intent | None) -> KeyRun:
+            asked.append(partition)
+            return super().keys(partition, horizon_from, leaving_out)
 
     clock, ledger = ManualClock(NOON), MemoryLedger(ManualClock(NOON), lambda: 1)
     claims = Claims(parts(ledger, Counting(), clock, *METERS), LogSeen("usage", 1), owner="w", clock=clock)
