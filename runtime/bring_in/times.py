@@ -12,9 +12,13 @@ NAIVE = re.compile(r"(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d:\d\d(?::\d\d)?)(\.\d+)?)?", 
 def zoned_text(text: str, zone: ZoneInfo) -> str:
     """A date, or a date and time without a zone, with the offset that held there and then; other text unchanged.
 
+    In UTC a date and time stays as it is too: that is how the gateway reads it.
+
     Digits of the second are kept, however many. Of an hour that a clock change repeats, the first is meant. Raises
     ``ValueError`` for a time that such a change left out, or that no calendar has.
     """
+    if zone.key == "UTC" and len(text) > len("2023-11-16"):
+        return text
     match = NAIVE.fullmatch(text)
     if match is None:
         return text

@@ -21,8 +21,8 @@ from runtime.conservation.check import check_conservation
 from runtime.conservation.drain import wait_until_drained
 from runtime.demo.billed import billed_invoices
 from runtime.demo.run import Parts, ignore_step
+from tests.runtime.bring_in.trace import trace_file
 
-TRACE = Path("../shared/data/azure_llm_2023/code.csv")
 CATALOG = Path("docs/examples/llm.yaml")
 
 
@@ -45,9 +45,9 @@ def test_the_real_trace_imported_twice_counts_once_and_bills_47_61(line: Parts, 
     mapping = make_mapping(
         type_="llm.request", subject="azure-code", time="TIMESTAMP", properties=("ContextTokens", "GeneratedTokens")
     )
-    clock = SystemClock()
+    clock, trace = SystemClock(), trace_file(tmp_path)
     for times in (1, 2):
-        outcome = bring_in(TRACE, mapping, Door(line.gateway_url, key), tmp_path, clock)
+        outcome = bring_in(trace, mapping, Door(line.gateway_url, key), tmp_path, clock)
         assert (outcome.rows, outcome.accepted, outcome.failed) == (8_819, 8_819, 0)
         wait_until_drained(line.books, line.admin, line.topic, clock, acknowledged=8_819 * times)
         assert usage(line) == {

@@ -31,7 +31,7 @@ def test_a_row_becomes_an_event_of_the_plain_form() -> None:
         "source": "import",
         "type": "t",
         "subject": "c-1",
-        "time": "2023-11-16T18:17:03.9799600+00:00",
+        "time": "2023-11-16 18:17:03.9799600",
         "properties": {"tokens": "4808", "model": "x"},
     }
 

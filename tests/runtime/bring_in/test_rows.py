@@ -13,8 +13,7 @@ from runtime.bring_in.csv_rows import CsvRows
 from runtime.bring_in.ndjson_rows import NdjsonRows
 from runtime.bring_in.parquet_rows import ParquetRows
 from runtime.bring_in.row import Row
-
-TRACE = Path("../shared/data/azure_llm_2023/code.csv")
+from tests.runtime.bring_in.trace import trace_file
 
 
 def written(tmp_path: Path, content: bytes) -> Path:
@@ -128,9 +127,9 @@ def test_a_file_that_is_no_parquet_is_refused(tmp_path: Path) -> None:
         ParquetRows(written(tmp_path, b"hello"))
 
 
-def test_the_real_trace_reads_to_the_totals_that_it_is_known_for() -> None:
+def test_the_real_trace_reads_to_the_totals_that_it_is_known_for(tmp_path: Path) -> None:
     """8,819 requests, 18,059,974 context and 245,896 generated tokens."""
-    rows = CsvRows(TRACE)
+    rows = CsvRows(trace_file(tmp_path))
     found = list(rows.rows())
     rows.close()
     assert found[0].fields == {

@@ -29,9 +29,10 @@ def test_other_texts_pass_unchanged(text: str) -> None:
     assert zoned_text(text, BERLIN) == text
 
 
-def test_a_naive_time_in_utc_is_marked_so() -> None:
-    """The real trace's first row."""
-    assert zoned_text("2023-11-16 18:17:03.9799600", ZoneInfo("UTC")) == "2023-11-16T18:17:03.9799600+00:00"
+def test_in_utc_only_a_date_alone_is_completed() -> None:
+    """The real trace's first row goes out as it is."""
+    assert zoned_text("2023-11-16 18:17:03.9799600", ZoneInfo("UTC")) == "2023-11-16 18:17:03.9799600"
+    assert zoned_text("2023-11-16", ZoneInfo("UTC")) == "2023-11-16T00:00:00+00:00"
 
 
 @pytest.mark.parametrize("text", ["2023-03-26 02:30:00", "2023-02-29 10:00:00", "2023-01-01 25:00"])
