@@ -7,7 +7,7 @@ from collections.abc import MutableMapping
 from typing import Any
 
 from core.errors import Refused
-from ingest.body import Receive, SenderGone, drain, read_body
+from ingest.body import Incoming, Receive, SenderGone, drain, read_body
 from ingest.decode import Decoded, decode_events
 from ingest.gateway import Gateway
 from ingest.problems import Answer, Busy, answer_busy, answer_json, answer_problem, answer_refused
@@ -23,15 +23,14 @@ EVENTS_AT_ONCE = 500
 
 async def accept(gateway: Gateway, scope: MutableMapping[str, Any], receive: Receive) -> Answer | None:
     """Answer a ``POST /v1/events``; ``None`` when its sender has gone. Bad input never raises."""
-    body_read = False
+    incoming = Incoming(receive)
     try:
         headers = collect_headers(scope)
         identity = await gateway.authorizer.identify(bearer_key(headers))
         head = read_head(scope, headers)
         gateway.admit()
         with gateway.pending.open() as hold:
-            body = await read_body(receive, head, hold, gateway.config.body_time_limit_s)
-            body_read = True
+            body = await read_body(incoming, head, hold, gateway.config.body_time_limit_s)
             begun_s = gateway.parts.clock.steady_s()
             verdict = await judge_body(gateway, body, head, identity.merchant_id)
             size = len(body)
@@ -47,8 +46,8 @@ async def accept(gateway: Gateway, scope: MutableMapping[str, Any], receive: Rec
         answer = answer_busy(busy)
     except SenderGone:
         return None
-    if not body_read:
-        await drain(receive)
+    if not incoming.ended:
+        await drain(incoming)
     gateway.metrics.requests.labels(str(answer.status)).inc()
     return answer
 

@@ -25,14 +25,32 @@ class SenderGone(Exception):
     """The sender closed the connection before its body was whole."""
 
 
-async def read_body(receive: Receive, head: Head, hold: Hold, time_limit_s: float) -> bytes:
+class Incoming:
+    """A request's body as it arrives; knows when all of it has been taken, after which waiting would be in vain."""
+
+    def __init__(self, receive: Receive) -> None:
+        self.receive = receive
+        self.ended = False
+
+    async def next_piece(self) -> bytes:
+        """The next piece, possibly empty; raises ``SenderGone``."""
+        message = await self.receive()
+        if message["type"] == "http.disconnect":
+            self.ended = True
+            raise SenderGone
+        self.ended = not message.get("more_body", False)
+        piece: bytes = message.get("body", b"")
+        return piece
+
+
+async def read_body(incoming: Incoming, head: Head, hold: Hold, time_limit_s: float) -> bytes:
     """Read and unfold a body.
 
     Raises ``Refused`` (400, 408, 413), ``Busy`` when there is no room for it, or ``SenderGone``.
     """
     try:
         async with asyncio.timeout(time_limit_s):
-            packed = await read_packed(receive, head, hold)
+            packed = await read_packed(incoming, head, hold)
     except TimeoutError:
         raise Refused("body_too_slow", f"the body did not arrive within {time_limit_s:g} seconds", 408) from None
     if head.encoding == "identity":
@@ -46,35 +64,28 @@ async def read_body(receive: Receive, head: Head, hold: Hold, time_limit_s: floa
     return b"".join(pieces)
 
 
-async def read_packed(receive: Receive, head: Head, hold: Hold) -> bytes:
+async def read_packed(incoming: Incoming, head: Head, hold: Hold) -> bytes:
     """The bytes as they were sent."""
     hold.grow(head.length or 0)
     room = BODY_BYTES_MAX
     pieces: list[bytes] = []
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise SenderGone
-        piece = message.get("body", b"")
+    while not incoming.ended:
+        piece = await incoming.next_piece()
         room -= len(piece)
         if room < 0:
             raise Refused("body_too_large", f"a body may take {BODY_BYTES_MAX} bytes; send it in several requests", 413)
         if head.length is None:
             hold.grow(len(piece))
         pieces.append(piece)
-        if not message.get("more_body", False):
-            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-async def drain(receive: Receive) -> None:
+async def drain(incoming: Incoming) -> None:
     """Read away what is left of a refused body, within bounds: closing at once would cut off the answer."""
     room = DRAIN_BYTES_MAX
     try:
         async with asyncio.timeout(DRAIN_S):
-            while room > 0:
-                message = await receive()
-                room -= len(message.get("body", b""))
-                if message["type"] == "http.disconnect" or not message.get("more_body", False):
-                    return
-    except TimeoutError:
+            while room > 0 and not incoming.ended:
+                room -= len(await incoming.next_piece())
+    except (TimeoutError, SenderGone):
         return

@@ -23,6 +23,7 @@ MESSAGE_BYTES_MAX = ENVELOPE_BYTES_MAX + 64 * 1024
 QUEUE_KBYTES_MAX = 128 * 1024
 POLL_S = 0.5
 ADMIN_S = 1.0
+CLOSE_S = 3.0
 # Kafka's own default, for a topic that we make; an embedded broker does not look at it.
 TOPIC_CONFIG = {"max.message.bytes": str(MESSAGE_BYTES_MAX), "cleanup.policy": "delete"}
 COMMON = {"reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 250, "log_level": 2}
@@ -64,7 +65,7 @@ class LogClient:
         self.on_reports = on_reports
         self.on_trouble = on_trouble
         self.reports: list[Report] = []
-        self.closing = False
+        self.closing = threading.Event()
         self.producer = Producer(
             {
                 **COMMON,
@@ -89,17 +90,30 @@ class LogClient:
         report = partial(self.note_report, token)
         try:
             self.producer.produce(self.topic, value, partition=partition, headers=[*headers], on_delivery=report)
-        except (BufferError, KafkaException) as error:
-            raise Transient(f"the log took no message: {error}") from error
+        except BufferError as error:
+            raise Transient("too many messages wait for the log") from error
+        except KafkaException as error:
+            if not is_fatal(error.args[0]):
+                raise Transient(f"the log took no message: {error.args[0].name()}") from error
+            # This producer is done for; the next one is given everything that has no report.
+            self.on_trouble(error.args[0].name(), True)
 
     def poll(self) -> None:
         """Wait for reports until closed. Runs in the thread; callbacks run here too."""
         self.greet()
-        while not self.closing:
-            self.producer.poll(POLL_S)
-            if self.reports and not self.closing:
+        while not self.closing.is_set():
+            try:
+                self.producer.poll(POLL_S)
+            except KafkaException as error:
+                # A fatal error may come out of the call itself, besides being reported.
+                self.call(self.on_trouble, error.args[0].name(), is_fatal(error.args[0]))
+                self.closing.wait(POLL_S)
+            if self.reports and not self.closing.is_set():
                 batch, self.reports = self.reports, []
                 self.call(self.on_reports, batch)
+        # Here and not in close(): nobody else may be inside the client by then.
+        self.producer.purge()
+        self.producer.close()
 
     def greet(self) -> None:
         """Meet the broker before the first message does: it would wait a second for its producer id otherwise."""
@@ -113,29 +127,32 @@ class LogClient:
         try:
             self.loop.call_soon_threadsafe(function, *values)
         except RuntimeError:
-            self.closing = True
+            self.closing.set()
 
     def note_report(self, token: int, error: KafkaError | None, message: Any) -> None:
         """A delivery report. Whatever error it names, the message may be in the log all the same."""
         if error is None:
             self.reports.append(Report(token, message.offset(), "", fatal=False))
         else:
-            self.reports.append(Report(token, -1, error.name(), fatal=error.fatal()))
+            self.reports.append(Report(token, -1, error.name(), fatal=is_fatal(error)))
 
     def note_error(self, error: KafkaError) -> None:
         """An error of the connection, or one after which this producer never works again."""
-        self.call(self.on_trouble, error.name(), error.fatal())
+        self.call(self.on_trouble, error.name(), is_fatal(error))
 
     def flush(self, time_limit_s: float) -> None:
         """Wait until all that was sent is reported."""
         self.producer.flush(time_limit_s)
 
     def close(self) -> None:
-        """Drop what is queued and stop. May block for a moment: call it in a thread."""
-        self.closing = True
-        self.producer.purge()
-        self.thread.join(2 * POLL_S)
-        self.producer.close()
+        """Drop what is queued and stop. Blocks for a moment: call it in a thread."""
+        self.closing.set()
+        self.thread.join(CLOSE_S)
+
+
+def is_fatal(error: KafkaError) -> bool:
+    """Whether the producer that met this error can never work again."""
+    return bool(error.fatal()) or error.code() == KafkaError._FATAL
 
 
 class TopicProbe:

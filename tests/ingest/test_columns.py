@@ -1,0 +1,56 @@
+"""Columns out of joined texts."""
+
+from __future__ import annotations
+
+import pytest
+
+from ingest.columns import build_batch, join_keys, split_by_partition
+from ingest.event import ENVELOPE_SCHEMA, event_key, partition_of
+from ingest.rows import Rows
+
+
+def rows_of(merchant: str, *events: tuple[str, dict[str, str]]) -> Rows:
+    """Rows as the validator makes them."""
+    rows = Rows(received_us=5)
+    for event_id, properties in events:
+        names = sorted(properties)
+        rows.keys.append(event_key(merchant, "src", event_id))
+        rows.body_hashes.append(len(rows).to_bytes(8, "big"))
+        rows.identities.append(f"{merchant}\0src\0{event_id}".encode())
+        rows.bodies.append("\0".join(["t", "s", "", *names, *(properties[name] for name in names)]).encode())
+        rows.occurred_us.append(7)
+    return rows
+
+
+def test_rows_of_several_requests_become_one_batch() -> None:
+    """Properties of any number, the empty value and other scripts included, stay with their event."""
+    gathered = [
+        rows_of("m1", ("a", {}), ("b", {"x": "", "y": "é"})),
+        rows_of("m2", ("c", {"only": "1"})),
+    ]
+
+    batch = build_batch(gathered)
+
+    assert batch.schema.equals(ENVELOPE_SCHEMA)
+    batch.validate(full=True)
+    assert batch.column("merchant_id").to_pylist() == ["m1", "m1", "m2"]
+    assert batch.column("event_id").to_pylist() == ["a", "b", "c"]
+    assert batch.column("properties").to_pylist() == [[], [("x", ""), ("y", "é")], [("only", "1")]]
+    assert batch.column("body_hash").to_pylist() == [1, 2, 1]
+
+
+@pytest.mark.parametrize("count", [1, 2, 500])
+def test_each_event_lands_in_the_partition_of_its_key(count: int) -> None:
+    """And the order within a partition is that of arrival."""
+    gathered = [rows_of("m", *((f"e{i}", {"i": str(i)}) for i in range(count)))]
+    batch = build_batch(gathered)
+
+    parts = split_by_partition(batch, join_keys(gathered), 4)
+
+    assert sum(len(part) for _partition, part in parts) == count
+    for partition, part in parts:
+        keys = part.column("key").to_pylist()
+        assert {partition_of(key, 4) for key in keys} == {partition}
+        numbers = [int(properties[0][1]) for properties in part.column("properties").to_pylist()]
+        assert numbers == sorted(numbers)
+        assert [event_key("m", "src", f"e{number}") for number in numbers] == keys
