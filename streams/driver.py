@@ -14,7 +14,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -23,7 +23,7 @@ import faust
 from faust.transport.drivers import aiokafka as kafka_transport
 from yarl import URL
 
-from core.errors import MillraceError
+from core.errors import MillraceError, Stop
 from core.logs import get_logger
 from streams.desk import Desk, Record
 
@@ -55,6 +55,9 @@ class DriverSettings:
     # Any single step of work longer than this means that something hangs.
     work_limit_s: float = 150.0
     watch_every_s: float = 1.0
+    # Messages that wait this long while nothing is sealed mean that something is stuck without saying so.
+    stall_limit_s: float = 180.0
+    report_every_s: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,15 +136,28 @@ class Driver:
         await self._in_thread(lambda: None)
 
     async def _watch(self, app: faust.App) -> None:
-        """End the process when the log was made anew, or when Faust gave up without saying so."""
+        """End the process when the log was made anew, when Faust gave up, or when nothing moves though it should."""
         loop = asyncio.get_running_loop()
+        progress = Progress(loop.time())
+        reported_s = loop.time()
         while not self._stopping:
             await asyncio.sleep(self._settings.watch_every_s)
             if app.crashed:
-                raise RuntimeError("Faust crashed")
+                raise Stop("Faust crashed")
             if not await loop.run_in_executor(self._watcher, self._hooks.log_unchanged):
                 self._log.error("the log was made anew", topic=self._settings.topic)
                 self._hooks.leave(EXIT_LOG_CHANGED)
+            lag = self._lag(app)
+            if progress.stalled_s(loop.time(), self._desk.blocks, lag) > self._settings.stall_limit_s:
+                raise Stop(f"{lag} messages wait and nothing was sealed for {self._settings.stall_limit_s:.0f} s")
+            if loop.time() - reported_s > self._settings.report_every_s:
+                reported_s = loop.time()
+                self._log.info("so far", blocks=self._desk.blocks, lag=lag, **asdict(self._desk.totals))
+
+    def _lag(self, app: faust.App) -> int:
+        """How many messages the log holds beyond what is sealed, as far as the consumer has heard."""
+        ends = {tp.partition: app.consumer.highwater(tp) for tp in app.consumer.assignment()}
+        return sum(max(0, (ends.get(at) or 0) - offset) for at, offset in self._desk.next_offsets().items())
 
     async def _in_thread(self, work: Callable[[], Answer]) -> Answer:
         loop = asyncio.get_running_loop()
@@ -159,6 +175,20 @@ class Driver:
         except BaseException:  # noqa: BLE001 - the process ends here; an exception that went on would acknowledge
             self._log.exception("stopped by something unforeseen")
             return self._hooks.leave(EXIT_STOPPED)
+
+
+@dataclass
+class Progress:
+    """Remembers when something was last sealed, or nothing was left to seal."""
+
+    moved_s: float
+    blocks: int = -1
+
+    def stalled_s(self, now_s: float, blocks: int, lag: int) -> float:
+        """For how long messages have been waiting while the number of blocks stayed the same."""
+        if lag == 0 or blocks != self.blocks:
+            self.moved_s, self.blocks = now_s, blocks
+        return now_s - self.moved_s
 
 
 def as_record(event: Any) -> Record:

@@ -27,7 +27,14 @@ HIGH = "reinterpretAsUInt64(reverse(substring(key, 1, 8)))"
 LOW = "reinterpretAsUInt64(reverse(substring(key, 9, 8)))"
 
 
-def claimed_keys(query: Query, partition: int, horizon_from: datetime, leaving_out: Intent | None) -> KeyRun:
+def claimed_keys(
+    query: Query,
+    partition: int,
+    horizon_from: datetime,
+    leaving_out: Intent | None,
+    *,
+    keys_at_once: int = KEYS_AT_ONCE,
+) -> KeyRun:
     """The keys that a partition's blocks claimed since ``horizon_from``, but for those of the block left out.
 
     Many keys are read in slices of their high words, so that no single answer grows too large.
@@ -40,7 +47,7 @@ def claimed_keys(query: Query, partition: int, horizon_from: datetime, leaving_o
         "block_first": 0 if leaving_out is None else leaving_out.first_offset,
     }
     total = int(query(f"SELECT count() AS keys {CLAIMED}", parameters)["keys"][0])
-    slices = total // KEYS_AT_ONCE + 1
+    slices = total // keys_at_once + 1
     bounds = [number * 2**64 // slices for number in range(slices)] + [2**64]
     parts = [
         query(
