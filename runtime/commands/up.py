@@ -8,6 +8,7 @@ from types import FrameType
 
 from rich.console import Console
 
+from runtime.embedded.clickhouse.part import password_file
 from runtime.settings import load_stack_settings
 from runtime.stack import running_stack
 
@@ -37,5 +38,6 @@ def up() -> None:
     with running_stack(settings, on_event, stopping.is_set) as stack:
         if not stopping.is_set():
             console.print(f"\nserving on [bold]{stack.endpoints.gateway_url}[/], data and logs in {settings.home}")
-            console.print(f"ClickHouse at {stack.endpoints.clickhouse_url} for any of its clients; Ctrl-C stops all\n")
+            console.print(f"ClickHouse on port {settings.clickhouse_port} for any of its clients: user millrace,")
+            console.print(f"password in {password_file(settings.home)}; Ctrl-C stops everything\n")
         stack.supervisor.wait(stopping.is_set)

@@ -24,6 +24,7 @@ from runtime.embedded.postgres_install import programs_for
 from runtime.embedded.postgres_user import ordinary_user
 from runtime.embedded.probes import PROBE_TIMEOUT_S
 from runtime.embedded.process import LAUNCHER, log_path, tail
+from runtime.embedded.secret import password_in
 
 NAME = "postgres"
 ROLE = "millrace"
@@ -60,15 +61,7 @@ def postgres_url(home: Path, port: int) -> str:
 
 def password(home: Path) -> str:
     """Read the password, or make one up."""
-    path = postgres_folder(home) / "password"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text(encoding="ascii").strip()
-    with os.fdopen(handle, "w", encoding="ascii") as file:
-        file.write(secrets.token_urlsafe(24))
-    return path.read_text(encoding="ascii")
+    return password_in(postgres_folder(home) / "password")
 
 
 def postgres_part(home: Path, port: int, clock: Clock | None = None) -> Part:

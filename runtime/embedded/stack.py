@@ -8,6 +8,7 @@ from types import TracebackType
 
 from runtime.embedded.broker import broker_part
 from runtime.embedded.clickhouse.part import clickhouse_part
+from runtime.embedded.clickhouse.part import clickhouse_url as embedded_clickhouse_url
 from runtime.embedded.endpoints import Endpoints
 from runtime.embedded.part import Part
 from runtime.embedded.ports import EmbeddedPorts
@@ -48,7 +49,7 @@ def endpoints(
     """Where the engines are found; a given address stands in for the embedded engine's own."""
     return Endpoints(
         kafka=kafka or f"127.0.0.1:{ports.kafka}",
-        clickhouse_url=clickhouse_url or f"http://127.0.0.1:{ports.clickhouse}/{CLICKHOUSE_DATABASE}",
+        clickhouse_url=clickhouse_url or embedded_clickhouse_url(home.resolve(), ports.clickhouse, CLICKHOUSE_DATABASE),
         postgres_url=postgres_url_given or postgres_url(home.resolve(), ports.postgres),
         gateway_url=gateway_url,
     )

@@ -27,7 +27,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=18123)
     parser.add_argument("--path", type=Path, required=True, help="the folder of the data")
     parser.add_argument("--user", default="default")
-    parser.add_argument("--password", default="", help="asked of every client when not empty")
+    # A file, because everybody on a machine can read the command lines of its processes.
+    parser.add_argument("--password-file", type=Path, default=None, help="its text is asked of every client")
     parser.add_argument("--threads", type=int, default=THREADS, help="queries that run at the same time")
     parser.add_argument("--memory-ratio", type=float, default=MEMORY_RATIO, help="share of memory queries may use")
     parser.add_argument("--database", default=None, help="made at the start when missing")
@@ -45,7 +46,8 @@ def main() -> None:
     engine = Engine(given.path, options)
     if given.database:
         engine.ask(f"CREATE DATABASE IF NOT EXISTS {quoted_name(given.database)}")
-    front = Front(engine, SystemClock(), threads=given.threads, user=given.user, password=given.password)
+    password = given.password_file.read_text(encoding="utf-8").strip() if given.password_file else ""
+    front = Front(engine, SystemClock(), threads=given.threads, user=given.user, password=password)
     try:
         uvicorn.run(
             build_app(front, local=is_local(given.host)),

@@ -6,12 +6,30 @@ from pathlib import Path
 
 from runtime.embedded.part import Part, module_argv, module_env
 from runtime.embedded.probes import http_answers
+from runtime.embedded.secret import password_in
 
 NAME = "clickhouse"
+USER = "millrace"
 
 
-def clickhouse_part(home: Path, port: int, database: str) -> Part:
-    """The usage store on a local port, its data below ``home``."""
+def clickhouse_url(home: Path, port: int, database: str) -> str:
+    """The URL with the password.
+
+    The engine reads and writes files for whoever may query it, so that an open port would hand this user's files
+    to every other user of the machine.
+    """
+    return f"http://{USER}:{password_in(password_file(home))}@127.0.0.1:{port}/{database}"
+
+
+def password_file(home: Path) -> Path:
+    """Where the password lies; not below the engine's own folder, which it may clean up."""
+    return home / "clickhouse.password"
+
+
+def clickhouse_part(home: Path, port: int, database: str, *, guarded: bool = True) -> Part:
+    """The usage store on a local port, its data below ``home``; unguarded only where a test wants it so."""
+    password_in(password_file(home))
+    account = ("--user", USER, "--password-file", str(password_file(home))) if guarded else ()
     argv = module_argv(
         "runtime.embedded.clickhouse",
         "--port",
@@ -20,6 +38,7 @@ def clickhouse_part(home: Path, port: int, database: str) -> Part:
         str(home / "clickhouse"),
         "--database",
         database,
+        *account,
     )
     return Part(
         name=NAME,

@@ -21,8 +21,9 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a front for one user."""
     home: Path = tmp_path_factory.mktemp("guarded")
     port = free_port()
-    part = clickhouse_part(home.resolve(), port, "millrace")
-    part = replace(part, argv=(*part.argv, "--user", "ann", "--password", "s3cret:é"))
+    part = clickhouse_part(home.resolve(), port, "millrace", guarded=False)
+    (home / "secret").write_text("s3cret:é\n", encoding="utf-8")
+    part = replace(part, argv=(*part.argv, "--user", "ann", "--password-file", str(home / "secret")))
     with Supervisor(home) as supervisor:
         supervisor.start([part])
         yield f"http://127.0.0.1:{port}"

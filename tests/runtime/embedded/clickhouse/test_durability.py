@@ -23,7 +23,7 @@ def test_no_answered_insert_is_lost_when_the_process_is_killed(tmp_path: Path) -
     port = free_port()
     url = f"http://127.0.0.1:{port}/"
     with Supervisor(tmp_path) as supervisor:
-        supervisor.start([clickhouse_part(tmp_path.resolve(), port, "millrace")])
+        supervisor.start([clickhouse_part(tmp_path.resolve(), port, "millrace", guarded=False)])
         table = "CREATE TABLE t (n UInt64, k UInt64) ENGINE = MergeTree ORDER BY n"
         httpx.post(url, content=f"{table} SETTINGS non_replicated_deduplication_window = 1000").raise_for_status()
         enough = threading.Event()
