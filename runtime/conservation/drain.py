@@ -16,6 +16,8 @@ from core.errors import Transient
 from runtime.conservation.ledger import ledger_totals
 
 POLL_S = 0.1
+# So long nothing may have moved before the stream counts as at rest: see ``log_ends``.
+QUIET_S = 0.5
 ANSWER_S = 5
 
 PLACES = text("""
@@ -52,6 +54,7 @@ def wait_until_drained(
     """
     end_s = clock.steady_s() + time_limit_s
     pause = threading.Event()
+    last, moved_s = None, clock.steady_s()
     while True:
         try:
             backlog = measure_backlog(books, admin, topic)
@@ -59,7 +62,10 @@ def wait_until_drained(
             said = str(error)
         else:
             on_progress(backlog)
-            if backlog.received >= acknowledged and backlog.messages_behind == 0:
+            if backlog != last:
+                last, moved_s = backlog, clock.steady_s()
+            at_rest = backlog.messages_behind == 0 and clock.steady_s() - moved_s >= QUIET_S
+            if backlog.received >= acknowledged and at_rest:
                 return backlog
             said = f"{backlog.received:,} of {acknowledged:,} events are sealed, messages behind: "
             said += str(backlog.messages_behind)
@@ -77,15 +83,16 @@ def measure_backlog(books: Engine, admin: AdminClient, topic: str) -> Backlog:
     if not places or not all(row.newest for row in places):
         return Backlog(received, None)
     ends = log_ends(admin, topic, [row.partition for row in places])
-    behind = [ends[row.partition] - row.next_offset for row in places]
-    # A log that is shorter than what was sealed is a new one, which its reader has not noticed yet.
-    if min(behind) < 0:
-        return Backlog(received, None)
-    return Backlog(received, sum(behind) + opened)
+    behind = sum(max(0, ends[row.partition] - row.next_offset) for row in places)
+    return Backlog(received, behind + opened)
 
 
 def log_ends(admin: AdminClient, topic: str, partitions: list[int]) -> dict[int, int]:
-    """The offset after the last message of each partition."""
+    """The offset after the last message of each partition, or less.
+
+    The embedded broker answers with the first offset of the last batch and one, however many messages that holds:
+    being behind is certain, being at the end only likely, until nothing has moved for a while.
+    """
     latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
     asked = {TopicPartition(topic, partition): latest for partition in partitions}
     try:
