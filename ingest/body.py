@@ -50,7 +50,7 @@ async def read_body(incoming: Incoming, head: Head, hold: Hold, time_limit_s: fl
     """
     try:
         async with asyncio.timeout(time_limit_s):
-            packed = await read_packed(incoming, head, hold)
+            packed = await read_packed(incoming, hold)
     except TimeoutError:
         raise Refused("body_too_slow", f"the body did not arrive within {time_limit_s:g} seconds", 408) from None
     if head.encoding == "identity":
@@ -64,9 +64,8 @@ async def read_body(incoming: Incoming, head: Head, hold: Hold, time_limit_s: fl
     return b"".join(pieces)
 
 
-async def read_packed(incoming: Incoming, head: Head, hold: Hold) -> bytes:
+async def read_packed(incoming: Incoming, hold: Hold) -> bytes:
     """The bytes as they were sent."""
-    hold.grow(head.length or 0)
     room = BODY_BYTES_MAX
     pieces: list[bytes] = []
     while not incoming.ended:
@@ -74,8 +73,8 @@ async def read_packed(incoming: Incoming, head: Head, hold: Hold) -> bytes:
         room -= len(piece)
         if room < 0:
             raise Refused("body_too_large", f"a body may take {BODY_BYTES_MAX} bytes; send it in several requests", 413)
-        if head.length is None:
-            hold.grow(len(piece))
+        # What was announced is not counted before it comes: a sender that stalls must not take others' room.
+        hold.grow(len(piece))
         pieces.append(piece)
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 

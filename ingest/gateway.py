@@ -85,6 +85,8 @@ class Gateway:
         coalescer = self.coalescer
         if coalescer is None or self.watcher.mismatch:
             raise Unavailable("log_unavailable", "the log is not ready to take events")
+        if self.parts.catalog() is None:
+            raise Unavailable("catalog_unavailable", "the catalog is not loaded yet")
         if coalescer.oldest_age_s() > self.config.stall_s:
             raise Unavailable("log_unavailable", "the log does not confirm events at the moment")
         if self.journal and self.journal.size > self.config.journal_bytes_max:

@@ -28,7 +28,6 @@ class Head:
     layout: Layout
     cloud_only: bool
     encoding: Encoding
-    length: int | None
     backfill: bool
 
 
@@ -49,11 +48,11 @@ def read_head(scope: Scope, headers: Mapping[bytes, bytes]) -> Head:
     charset = parameters.lower().replace(" ", "").replace('"', "").partition("charset=")[2].partition(";")[0]
     if charset not in {"", "utf-8", "utf8", "us-ascii"}:
         raise Refused("charset_unknown", "events are read as UTF-8", 415)
+    check_length(headers)
     return Head(
         layout="lines" if kind in LINES else "document",
         cloud_only=kind in CLOUD_EVENTS,
         encoding=read_encoding(headers),
-        length=read_length(headers),
         backfill=read_backfill(scope.get("query_string", b"")),
     )
 
@@ -66,14 +65,11 @@ def read_encoding(headers: Mapping[bytes, bytes]) -> Encoding:
     return ENCODINGS[name]
 
 
-def read_length(headers: Mapping[bytes, bytes]) -> int | None:
-    """The announced length of the body, if any, which must be within bounds."""
-    text = headers.get(b"content-length")
-    if text is None or not text.isdigit():
-        return None
-    if len(text) > 15 or int(text) > BODY_BYTES_MAX:
+def check_length(headers: Mapping[bytes, bytes]) -> None:
+    """Refuse a body that announces too much, before any of it is read."""
+    text = headers.get(b"content-length", b"")
+    if text.isdigit() and (len(text) > 15 or int(text) > BODY_BYTES_MAX):
         raise Refused("body_too_large", f"a body may take {BODY_BYTES_MAX} bytes; send it in several requests", 413)
-    return int(text)
 
 
 def read_backfill(query: bytes) -> bool:
