@@ -27,11 +27,11 @@ from runtime.embedded.broker import broker_part
 from runtime.embedded.endpoints import Endpoints
 from runtime.embedded.ports import EmbeddedPorts
 from runtime.topic import open_admin, wait_for_topic
-from streams.driver import EXIT_LOG_CHANGED
+from streams.driver import EXIT_LOG_CHANGED, EXIT_STOPPED
 from streams.sink import Moment
 from streams.tables import stream_blocks, stream_partitions
 from tests.streams.builders import Said, batch
-from tests.streams.worker_process import NEVER, start
+from tests.streams.worker_process import KILL, NEVER, RAISE, start
 
 PARTITIONS = 4
 WITHIN_S = 60.0
@@ -52,9 +52,9 @@ class Line:
     log: Path
     running: ExitStack
 
-    def worker(self, moment: Moment | str = NEVER, count: int = 1) -> subprocess.Popen[bytes]:
+    def worker(self, moment: Moment | str = NEVER, count: int = 1, how: str = KILL) -> subprocess.Popen[bytes]:
         """Start a worker; it is gone when the test ends."""
-        process = start(self.env, self.log, moment, count)
+        process = start(self.env, self.log, moment, count, how)
         self.running.callback(process.wait)
         self.running.callback(process.kill)
         return process
@@ -189,6 +189,36 @@ def test_a_worker_killed_between_any_two_steps_stores_once(line: Line) -> None:
 
     assert line.stored() == (1000, 1000, "500")
     assert line.sealed("duplicates") == repeats
+
+
+@pytest.mark.parametrize("moment", ["after_intent", "after_seal"])
+def test_an_error_that_nobody_thought_of_ends_the_process_and_loses_nothing(line: Line, moment: Moment) -> None:
+    """Faust would acknowledge what an exception passes; the worker exits instead, and the next one stores once."""
+    line.produce(range(400), uuid4())
+
+    assert line.worker(moment, how=RAISE).wait(timeout=WITHIN_S) == EXIT_STOPPED
+
+    line.worker()
+    wait_until(line, lambda: line.sealed() == 400)
+    assert line.stored() == (400, 400, "200")
+
+
+def test_a_frozen_worker_wakes_up_and_finds_itself_replaced(line: Line) -> None:
+    """A zombie writes nothing more: it exits or starts over, and the log goes in once."""
+    producer = uuid4()
+    frozen = line.worker()
+    line.produce(range(400), producer)
+    wait_until(line, lambda: line.sealed() == 400)
+    frozen.send_signal(signal.SIGSTOP)
+    line.produce(range(400, 800), producer, first_sequence=100)
+    line.worker()
+    wait_until(line, lambda: line.sealed() == 800)
+
+    frozen.send_signal(signal.SIGCONT)
+    line.produce(range(800, 1200), producer, first_sequence=200)
+    wait_until(line, lambda: line.sealed() == 1200)
+
+    assert line.stored() == (1200, 1200, "600")
 
 
 def test_two_workers_share_the_partitions_and_survive_each_other(line: Line) -> None:
