@@ -19,19 +19,29 @@ from ingest.event import (
 
 # Below this, setting up LZ4 for each column takes longer than writing the columns.
 PACK_FROM_BYTES = 64 * 1024
+SCHEMA_MESSAGE = ENVELOPE_SCHEMA.serialize().to_pybytes()
+END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 
 Headers = list[tuple[str, bytes]]
 
 
 def encode_envelope(envelope: Envelope) -> tuple[bytes, Headers]:
     """Write an envelope as an Arrow IPC stream of one record batch (large ones in LZ4), with its headers."""
+    return write_stream(envelope.events), envelope_headers(envelope.producer.bytes, envelope.sequence)
+
+
+def write_stream(events: pa.RecordBatch) -> bytes:
+    """The bytes of an Arrow IPC stream with one batch."""
+    if events.nbytes < PACK_FROM_BYTES:
+        # What a stream writer would give, byte by byte, without setting one up for each small message.
+        return b"".join((SCHEMA_MESSAGE, events.serialize(), END_OF_STREAM))
     sink = pa.BufferOutputStream()
-    packed = "lz4" if envelope.events.nbytes >= PACK_FROM_BYTES else None
     # A pool of threads costs more than it gains at this size, and the cores are busy.
-    options = pa.ipc.IpcWriteOptions(compression=packed, use_threads=False)
+    options = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
     with pa.ipc.new_stream(sink, ENVELOPE_SCHEMA, options=options) as writer:
-        writer.write_batch(envelope.events)
-    return sink.getvalue().to_pybytes(), envelope_headers(envelope.producer.bytes, envelope.sequence)
+        writer.write_batch(events)
+    packed: bytes = sink.getvalue().to_pybytes()
+    return packed
 
 
 def envelope_headers(producer: bytes, sequence: int) -> Headers:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
+from uuid import uuid4
 
-from ingest.columns import build_batch, join_keys, split_by_partition
-from ingest.event import ENVELOPE_SCHEMA, event_key, partition_of
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.codec import decode_envelope, encode_envelope
+from ingest.columns import FEW, build_batch, build_few, join_keys, split_by_partition
+from ingest.event import ENVELOPE_SCHEMA, Envelope, event_key, partition_of
 from ingest.rows import Rows
 
 
@@ -37,6 +43,35 @@ def test_rows_of_several_requests_become_one_batch() -> None:
     assert batch.column("event_id").to_pylist() == ["a", "b", "c"]
     assert batch.column("properties").to_pylist() == [[], [("x", ""), ("y", "é")], [("only", "1")]]
     assert batch.column("body_hash").to_pylist() == [1, 2, 1]
+
+
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=4)
+
+
+@given(st.lists(st.tuples(TEXTS, st.dictionaries(TEXTS, TEXTS, max_size=3)), min_size=1, max_size=5))
+def test_few_events_and_many_are_built_alike(events: list[tuple[str, dict[str, str]]]) -> None:
+    """The short way for a handful gives the same columns as the one for thousands."""
+    one = rows_of("m", *events)
+    times = FEW // len(events) + 1
+
+    many = build_batch([one] * times)
+
+    assert build_few([one] * times).equals(many)
+    assert many.slice(0, len(events)).equals(build_few([one]))
+
+
+@pytest.mark.parametrize("count", [1, 200, 5000])
+def test_an_envelope_is_an_arrow_stream(count: int) -> None:
+    """Small ones, put together by hand, and large ones, packed, are read back by the codec and by Arrow itself."""
+    batch = build_batch([rows_of("m", *((f"e{i}", {"i": str(i)}) for i in range(count)))])
+    envelope = Envelope(uuid4(), 7, batch)
+
+    value, headers = encode_envelope(envelope)
+
+    found = decode_envelope(value, headers)
+    assert (found.producer, found.sequence) == (envelope.producer, 7)
+    assert found.events.equals(batch)
+    assert pa.ipc.open_stream(value).read_all().num_rows == count
 
 
 @pytest.mark.parametrize("count", [1, 2, 500])
