@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-# Numbers. Decimal(38, 12) leaves 26 digits before the point. One event may use 18 of them, so that a window
-# would need a hundred million such events before a 128-bit sum could wrap.
+# Numbers. Decimal(38, 12) leaves 26 digits before the point. One event may use 19 of them, so that a window
+# would need ten million such events before a 128-bit sum could wrap.
 QUANTITY_SCALE = 12
 QUANTITY_DIGITS_MAX = 19
 AMOUNT_SCALE = 24

@@ -18,7 +18,7 @@ def parse_quantity(text: str) -> Decimal:
     """Read a quantity or unit price exactly as its text says, as a plain decimal of at most 12 places.
 
     Raises ``BadEvent`` with ``value_not_numeric`` (NaN, infinity and words included), ``value_too_precise``
-    or ``value_too_large`` (more than 18 digits before the point).
+    or ``value_too_large`` (more than 19 digits before the point).
     """
     if not PLAIN_NUMBER.fullmatch(text):
         raise BadEvent("value_not_numeric", f"{text[:40]!r} is not a decimal number")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
@@ -11,6 +13,7 @@ from core.errors import Stop, Transient
 
 # Kafka keeps the log longer than any restore of the other stores may take; a broker that cannot delete ignores it.
 RETENTION_MS = 7 * 24 * 3600 * 1000
+RETRY_PAUSE_S = 0.1
 
 
 def open_admin(bootstrap: str) -> AdminClient:
@@ -53,10 +56,11 @@ def describe(admin: AdminClient, topic: str) -> tuple[int, str]:
 
 def wait_for_topic(admin: AdminClient, topic: str, partitions: int, clock: Clock, *, wait_s: float = 30) -> str:
     """``ensure_topic``, tried again until the broker answers or ``wait_s`` have passed."""
-    end_s = clock.steady_s() + wait_s
+    end_s, pause = clock.steady_s() + wait_s, threading.Event()
     while True:
         try:
             return ensure_topic(admin, topic, partitions)
         except Transient:
             if clock.steady_s() > end_s:
                 raise
+        pause.wait(RETRY_PAUSE_S)
