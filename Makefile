@@ -2,8 +2,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+KAFKA_HOME ?= .millrace/kafka-node
+KAFKA_PORT ?= 9092
+# What talks to a log, and can be given any.
+ON_KAFKA := tests/streams tests/ingest tests/runtime --ignore=tests/runtime/embedded
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-faults check lint types law tidy format bench clean
+.PHONY: help install demo up kafka test test-faults test-kafka check lint types law tidy format bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,11 +26,19 @@ demo: install ## set everything up from nothing, stream 500,000 events, bill the
 up: install ## start the whole stack on this machine and keep it serving
 	@$(BIN)/millrace up
 
+kafka: install ## run a real Apache Kafka (Java, Maven) in KAFKA_HOME on KAFKA_PORT, until Ctrl-C
+	@$(BIN)/millrace kafka --folder $(KAFKA_HOME) --port $(KAFKA_PORT)
+
 test: install ## run the tests, on real engines started for them
-	$(BIN)/python -m pytest -m "not faults"
+	$(BIN)/python -m pytest -m "not faults and not kafka"
 
 test-faults: install ## kill processes in the middle of the stream and check that nothing is lost or doubled
 	$(BIN)/python -m pytest -m faults
+
+test-kafka: install ## run the stream, the demonstration and the faults on a real Apache Kafka
+	@$(BIN)/millrace kafka --fetch-only
+	$(BIN)/python -m tests.runtime.kafka.with_broker $(BIN)/python -m pytest -m "not faults and not kafka" $(ON_KAFKA)
+	MILLRACE_LOG=apache $(BIN)/python -m pytest -m "faults or kafka" tests/runtime/faults tests/runtime/kafka
 
 check: lint types law tidy ## lint, strict types, import law, tidy rules
 

@@ -14,6 +14,7 @@ from runtime.commands.gateway import gateway
 from runtime.commands.import_usage import import_usage
 from runtime.commands.invoice import invoice
 from runtime.commands.invoices import invoices
+from runtime.commands.kafka import kafka
 from runtime.commands.keys import keys_app
 from runtime.commands.migrate import migrate
 from runtime.commands.simulate import simulate
@@ -46,6 +47,7 @@ def build_app() -> typer.Typer:
     app.command()(migrate)
     app.command(rich_help_panel="Processes")(gateway)
     app.command(rich_help_panel="Processes")(worker)
+    app.command(rich_help_panel="Processes")(kafka)
     return app
 
 

@@ -6,12 +6,15 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 import orjson
 
 from core.errors import Refused
 
 DEFAULT_TOPIC = "millrace.usage-events"
+# The log that a stack starts for itself: the in-memory broker from a wheel, or Apache Kafka from its Maven artifacts.
+LogKind = Literal["embedded", "apache"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,8 @@ class StackSettings:
     postgres_url: str | None
     topic: str
     partitions: int
+    # Says nothing when ``kafka`` is given.
+    log: LogKind = "embedded"
 
 
 def endpoints_file(home: Path) -> Path:
@@ -64,7 +69,17 @@ def load_stack_settings(env: Mapping[str, str] | None = None) -> StackSettings:
         postgres_url=env.get("MILLRACE_POSTGRES_URL"),
         topic=env.get("MILLRACE_TOPIC", DEFAULT_TOPIC),
         partitions=number(env, "MILLRACE_PARTITIONS", 4),
+        log=log_kind(env.get("MILLRACE_LOG", "embedded")),
     )
+
+
+def log_kind(text: str) -> LogKind:
+    """Which log a stack is to start; raises ``Refused`` when there is none of this name."""
+    for kind in get_args(LogKind):
+        if text == kind:
+            found: LogKind = kind
+            return found
+    raise Refused("setting_invalid", f"the log is one of {', '.join(get_args(LogKind))}, not {text!r}")
 
 
 def load_settings(env: Mapping[str, str] | None = None) -> Settings:

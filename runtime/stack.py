@@ -10,6 +10,7 @@ from pathlib import Path
 from clickhouse import migrate
 from clickhouse.client import open_usage_store
 from core.clock import SystemClock
+from core.errors import Refused
 from migrations.apply import upgrade
 from runtime.embedded.endpoints import Endpoints
 from runtime.embedded.part import Part, module_argv, module_env
@@ -44,8 +45,10 @@ def running_stack(
     Engines for which the settings name a URL are not started. Raises ``PartFailed`` when a part does not come up.
     """
     ports = EmbeddedPorts(settings.kafka_port, settings.clickhouse_port, settings.postgres_port)
+    keep_to_one_log(settings)
     with Supervisor(settings.home, on_event) as supervisor:
-        supervisor.start(embedded_parts(settings.home, ports, replaced(settings)), cancelled=cancelled)
+        engines = embedded_parts(settings.home, ports, replaced(settings), apache_kafka=settings.log == "apache")
+        supervisor.start(engines, cancelled=cancelled)
         found = addresses(settings, ports)
         if not cancelled():
             prepare(found, settings)
@@ -58,6 +61,18 @@ def replaced(settings: StackSettings) -> frozenset[str]:
     """The engines that a URL stands in for."""
     given = {KAFKA: settings.kafka, CLICKHOUSE: settings.clickhouse_url, POSTGRES: settings.postgres_url}
     return frozenset(name for name, url in given.items() if url)
+
+
+def keep_to_one_log(settings: StackSettings) -> None:
+    """Refuse to leave behind what another log of this home may hold and nobody would read any more."""
+    home, log = settings.home, settings.log
+    left = {"apache": journal_dir(home), "embedded": home / KAFKA / "data"}[log]
+    if settings.kafka is None and left.is_dir() and any(left.iterdir()):
+        raise Refused(
+            "log_changed",
+            f"{left} may hold events that are not stored yet: keep the log of before, or choose another MILLRACE_HOME",
+            status=409,
+        )
 
 
 def addresses(settings: StackSettings, ports: EmbeddedPorts) -> Endpoints:
@@ -95,7 +110,7 @@ def processes(settings: StackSettings, found: Endpoints) -> list[Part]:
         "MILLRACE_TOPIC": settings.topic,
         "MILLRACE_PARTITIONS": str(settings.partitions),
     }
-    if settings.kafka is None:
+    if settings.kafka is None and settings.log == "embedded":
         # The embedded broker forgets everything when it dies, so what is acknowledged must be on disk first.
         env["MILLRACE_JOURNAL_DIR"] = str(journal_dir(settings.home))
     port = settings.gateway_port

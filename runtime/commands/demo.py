@@ -22,7 +22,7 @@ from runtime.demo.home import fresh_home, wipe
 from runtime.demo.run import Outcome, Parts, run_demo
 from runtime.demo.show import WIDTH, Bars, show_invoice, show_usage, show_verdict
 from runtime.embedded.ports import free_ports
-from runtime.settings import DEFAULT_TOPIC, StackSettings, home_of
+from runtime.settings import DEFAULT_TOPIC, LogKind, StackSettings, home_of, load_stack_settings
 from runtime.stack import Stack, running_stack
 from runtime.topic import open_admin
 from runtime.traffic.ledger import SimulatorLedger
@@ -33,10 +33,12 @@ EXIT_DISAGREES = 1
 
 
 def demo(
+    *,
     events: Annotated[int, typer.Option(min=1_000, help="How many events to send; 2 % of them are repeats.")] = 500_000,
     seed: Annotated[int, typer.Option(help="The same seed sends the same events.")] = 1,
     merchants: Annotated[int, typer.Option(min=1, help="How many merchants.")] = 50,
     customers: Annotated[int, typer.Option(min=1, help="How many customers each of them has.")] = 40,
+    log: Annotated[LogKind | None, typer.Option(help="The log to run on; MILLRACE_LOG by default.")] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the demonstration's data where it is.")] = False,
 ) -> None:
     """Start a stack of its own, stream events into it, bill last month, and check every number.
@@ -54,7 +56,7 @@ def demo(
     fresh_home(home)
     console = Console(highlight=False, width=None if Console().is_terminal else WIDTH)
     with ended_by_signal():
-        outcome = make_demo(plan, home, clock, console)
+        outcome = make_demo(plan, own_settings(home, log or load_stack_settings().log), clock, console)
     if outcome.ok and not keep:
         wipe(home)
     elif outcome.ok:
@@ -66,12 +68,12 @@ def demo(
         raise typer.Exit(EXIT_DISAGREES)
 
 
-def make_demo(plan: TrafficPlan, home: Path, clock: SystemClock, console: Console) -> Outcome:
+def make_demo(plan: TrafficPlan, settings: StackSettings, clock: SystemClock, console: Console) -> Outcome:
     """The demonstration on a running stack, which is stopped at the end, whatever happens."""
     with Bars(plan.events) as bars:
         bars.step("starting broker, ClickHouse, Postgres")
-        with running_stack(own_settings(home)) as stack, connected(stack) as parts:
-            outcome = run_demo(parts, SimulatorLedger(plan, home / "simulator.json"), clock, bars)
+        with running_stack(settings) as stack, connected(stack) as parts:
+            outcome = run_demo(parts, SimulatorLedger(plan, settings.home / "simulator.json"), clock, bars)
             bars.end_step()
             bars.progress.stop()
             show_usage(console, parts, plan.merchant_code(0))
@@ -80,7 +82,7 @@ def make_demo(plan: TrafficPlan, home: Path, clock: SystemClock, console: Consol
     return outcome
 
 
-def own_settings(home: Path) -> StackSettings:
+def own_settings(home: Path, log: LogKind) -> StackSettings:
     """A stack on free ports, with engines of its own, whatever the environment says about others."""
     gateway, kafka, clickhouse, postgres = free_ports(4)
     return StackSettings(
@@ -94,6 +96,7 @@ def own_settings(home: Path) -> StackSettings:
         postgres_url=None,
         topic=DEFAULT_TOPIC,
         partitions=PARTITIONS,
+        log=log,
     )
 
 

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import signal
 import threading
+from dataclasses import replace
 from types import FrameType
+from typing import Annotated
 
+import typer
 from rich.console import Console
 
 from runtime.embedded.clickhouse.part import password_file
-from runtime.settings import load_stack_settings
+from runtime.settings import LogKind, load_stack_settings
 from runtime.stack import running_stack
 
 COLOURS = {"ready": "green", "died": "red", "given_up": "bold red", "restarting": "yellow", "leftover": "yellow"}
 
 
-def up() -> None:
+def up(
+    log: Annotated[
+        LogKind | None, typer.Option(help="The log to start, if MILLRACE_KAFKA is not given; MILLRACE_LOG by default.")
+    ] = None,
+) -> None:
     """Start broker, ClickHouse, Postgres, gateway and worker, and keep them serving until Ctrl-C or SIGTERM.
 
     Everything lies under MILLRACE_HOME (default .millrace). A part that dies is started again. Any engine is
-    replaced by giving its URL: MILLRACE_KAFKA, MILLRACE_CLICKHOUSE_URL, MILLRACE_POSTGRES_URL.
+    replaced by giving its URL: MILLRACE_KAFKA, MILLRACE_CLICKHOUSE_URL, MILLRACE_POSTGRES_URL. `--log apache` runs a
+    real Apache Kafka in place of the embedded broker; it needs Java and, the first time, Maven.
     """
     console = Console(highlight=False)
     stopping = threading.Event()
@@ -30,6 +38,8 @@ def up() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)
     settings = load_stack_settings()
+    if log is not None:
+        settings = replace(settings, log=log)
 
     def on_event(kind: str, part: str, detail: str) -> None:
         colour = COLOURS.get(kind, "dim")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
+from runtime.embedded.apache_kafka.part import apache_kafka_part
 from runtime.embedded.broker import broker_part
 from runtime.embedded.clickhouse.part import clickhouse_part
 from runtime.embedded.clickhouse.part import clickhouse_url as embedded_clickhouse_url
@@ -21,16 +22,19 @@ POSTGRES = "postgres"
 CLICKHOUSE_DATABASE = "millrace"
 
 
-def embedded_parts(home: Path, ports: EmbeddedPorts, without: frozenset[str] = frozenset()) -> list[Part]:
+def embedded_parts(
+    home: Path, ports: EmbeddedPorts, without: frozenset[str] = frozenset(), *, apache_kafka: bool = False
+) -> list[Part]:
     """The engines in the order of their start; ``without`` names those that a URL replaces.
 
-    The names are ``kafka``, ``clickhouse`` and ``postgres``.
+    The names are ``kafka``, ``clickhouse`` and ``postgres``. The log is the broker that keeps everything in memory,
+    or Apache Kafka.
     """
     home = home.resolve()
     builders: dict[str, Callable[[], Part]] = {
         POSTGRES: lambda: postgres_part(home, ports.postgres),
         CLICKHOUSE: lambda: clickhouse_part(home, ports.clickhouse, CLICKHOUSE_DATABASE),
-        KAFKA: lambda: broker_part(home, ports.kafka),
+        KAFKA: lambda: (apache_kafka_part if apache_kafka else broker_part)(home, ports.kafka),
     }
     unknown = without - builders.keys()
     assert not unknown, f"no such engine: {sorted(unknown)}"

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,16 +16,20 @@ import psutil
 
 from runtime.embedded.ports import free_ports
 from runtime.embedded.probes import http_answers
-from runtime.settings import Settings, load_settings
+from runtime.settings import LogKind, Settings, load_settings
 
 ROOT = Path(__file__).parents[3]
 POLL_S = 0.05
 
 
 class StackProcess:
-    """``millrace up`` on free ports below ``home``; started again on the same data after it was killed."""
+    """``millrace up`` on free ports below ``home``; started again on the same data after it was killed.
 
-    def __init__(self, home: Path) -> None:
+    The log is the one that MILLRACE_LOG names, as for `millrace up` itself; ``log`` overrides it. ``within`` is a
+    command that runs the stack in surroundings of its own.
+    """
+
+    def __init__(self, home: Path, log: LogKind | None = None, within: Sequence[str] = ()) -> None:
         self.home = home
         kafka, clickhouse, postgres, self.gateway_port = free_ports(4)
         own = {
@@ -34,7 +38,9 @@ class StackProcess:
             "MILLRACE_CLICKHOUSE_PORT": str(clickhouse),
             "MILLRACE_POSTGRES_PORT": str(postgres),
             "MILLRACE_GATEWAY_PORT": str(self.gateway_port),
+            "MILLRACE_LOG": log or os.environ.get("MILLRACE_LOG", "embedded"),
         }
+        self.within = tuple(within)
         # The fault suite always kills its own engines, whatever the other tests run on.
         self.env = {name: value for name, value in os.environ.items() if not name.startswith("MILLRACE_")} | own
         self.process: subprocess.Popen[bytes] | None = None
@@ -46,7 +52,7 @@ class StackProcess:
         self.starts += 1
         with (self.home / "up.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "runtime", "up"], cwd=ROOT, env=self.env, stdout=log, stderr=log
+                [*self.within, sys.executable, "-m", "runtime", "up"], cwd=ROOT, env=self.env, stdout=log, stderr=log
             )
         process = self.process
         wait_until(
