@@ -1,0 +1,96 @@
+"""What a meter counts, in the SQL of ``usage_events``: for whoever works usage out again from the events themselves.
+
+The stream's own rules (``streams/measure.py``), said once more in SQL. Values of stored events are known to be exact
+decimals, so that reading them again cannot fail or round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class Condition(Protocol):
+    """A condition on one property's text, such as ``catalog.meter.Filter``."""
+
+    @property
+    def op(self) -> str:
+        """One of eq, ne, in, not_in, exists."""
+
+    @property
+    def values(self) -> Sequence[str]:
+        """What it is compared with."""
+
+    # The last, because the name hides Python's own from here on.
+    @property
+    def property(self) -> str:
+        """Whose text is looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockSpan:
+    """Blocks of one partition of one incarnation that begin at ``first`` or later, and before ``until``."""
+
+    incarnation: int
+    partition: int
+    first: int
+    until: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Which events count, and what of them. A rule that held for some blocks only names them; None means all."""
+
+    event_type: str
+    value_property: str | None
+    conditions: tuple[Condition, ...] = ()
+    blocks: tuple[BlockSpan, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSql:
+    """A rule as expressions over ``usage_events``; ``value`` is a Decimal256 with 12 places, ``text`` a String."""
+
+    counts: str
+    value: str
+    text: str
+    parameters: Mapping[str, object]
+
+
+def rule_sql(rule: Rule, name: str) -> RuleSql:
+    """The rule's SQL; its parameters begin with ``name``, so that several rules fit one question."""
+    parts = [f"type = {{{name}type:String}}"]
+    parameters: dict[str, object] = {f"{name}type": rule.event_type}
+    for index, condition in enumerate(rule.conditions):
+        sql, bound = condition_sql(condition, f"{name}f{index}")
+        parts.append(sql)
+        parameters |= bound
+    if rule.blocks is not None:
+        parts.append(blocks_sql(rule.blocks))
+    if rule.value_property is None:
+        return RuleSql(" AND ".join(parts), "toDecimal256(1, 12)", "''", parameters)
+    parameters[f"{name}value"] = rule.value_property
+    text = f"properties[{{{name}value:String}}]"
+    return RuleSql(" AND ".join(parts), f"toDecimal256OrZero({text}, 12)", text, parameters)
+
+
+def condition_sql(condition: Condition, name: str) -> tuple[str, dict[str, object]]:
+    """A condition with its parameters. A missing property equals nothing: ``ne`` and ``not_in`` hold for it."""
+    there = f"mapContains(properties, {{{name}p:String}})"
+    if condition.op == "exists":
+        return there, {f"{name}p": condition.property}
+    listed = f"({there} AND has({{{name}v:Array(String)}}, properties[{{{name}p:String}}]))"
+    sql = f"NOT {listed}" if condition.op in {"ne", "not_in"} else listed
+    return sql, {f"{name}p": condition.property, f"{name}v": list(condition.values)}
+
+
+def blocks_sql(spans: Sequence[BlockSpan]) -> str:
+    """The condition that an event is of one of these blocks. Whole numbers only, so nothing has to be bound."""
+    return f"({' OR '.join(map(span_sql, spans)) or '0'})"
+
+
+def span_sql(span: BlockSpan) -> str:
+    """The same for one span."""
+    place = f"incarnation = {span.incarnation:d} AND partition = {span.partition:d} AND block_first >= {span.first:d}"
+    return f"({place})" if span.until is None else f"({place} AND block_first < {span.until:d})"
