@@ -12,7 +12,8 @@ A bug of our own stays an ``AssertionError`` and ends the process too.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as make_field
 
 
 class MillraceError(Exception):
@@ -29,10 +30,11 @@ class Stop(MillraceError):
 
 @dataclass(eq=False)
 class BadEvent(MillraceError):
-    """A record that can never be counted; it is kept aside with its reason."""
+    """A record that can never be counted; it is kept aside with its reason, and the field at fault when one is."""
 
     code: str
     message: str
+    field: str | None = None
 
     def __str__(self) -> str:
         return f"{self.code}: {self.message}"
@@ -58,7 +60,7 @@ class Refused(MillraceError):
     code: str
     message: str
     status: int = 422
-    problems: tuple[Problem, ...] = field(default_factory=tuple)
+    problems: tuple[Problem, ...] = make_field(default_factory=tuple)
 
     def __str__(self) -> str:
         details = "".join(f"\n  {p.field or p.index}: {p.message} ({p.code})" for p in self.problems)

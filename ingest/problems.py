@@ -14,7 +14,8 @@ Header = tuple[bytes, bytes]
 
 JSON = b"application/json"
 PROBLEM_JSON = b"application/problem+json"
-TYPE_PREFIX = "https://millrace.dev/problems/"
+# A name, not an address: what it means is in docs/ingest.md, which comes with the product.
+TYPE_PREFIX = "urn:millrace:problem:"
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,6 +101,10 @@ class Layout:
     optional: tuple[int, ...]
     metered: bool
 
+    def name_at(self, place: int) -> str:
+        """The property whose value stands at ``place``."""
+        return self.tail.split("\0")[1 + place]
+
 
 # By event type and property names in the order sent.
 Layouts = dict[tuple[str, ...], Layout]
@@ -118,7 +122,8 @@ def plan_layout(names: tuple[str, ...], needs: Needs) -> Layout:
     order = sorted(names)
     for name in needs.required:
         if name not in names:
-            raise BadEvent("value_missing", f"a meter of this type reads the property {name!r}, which is missing")
+            reason = f"a meter of this type reads the property {name!r}, which is missing"
+            raise BadEvent("value_missing", reason, f"properties.{name}")
     optional = tuple(order.index(name) for name in needs.optional if name in names)
     return Layout(
         tail="".join(f"\0{name}" for name in order),

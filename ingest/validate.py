@@ -166,7 +166,7 @@ def digest(
                 if plain is not values:
                     body = "\0".join((head, *plain)).encode()
         except BadEvent as bad:
-            draft.faults[row] = Problem(bad.code, bad.message, "properties")
+            draft.faults[row] = Problem(bad.code, bad.message, bad.field or "properties")
             continue
         identity = f"{prefix}\0{source}\0{event_id}".encode()
         rows.keys.append(xxh3_128_digest(identity))
@@ -204,7 +204,10 @@ def plain_values(layout: Layout, values: Sequence[str]) -> Sequence[str]:
     changed: list[str] | None = None
     for place in layout.required:
         text = values[place]
-        plain = plain_quantity(text)
+        try:
+            plain = plain_quantity(text)
+        except BadEvent as bad:
+            raise BadEvent(bad.code, bad.message, f"properties.{layout.name_at(place)}") from bad
         if plain != text:
             changed = changed or list(values)
             changed[place] = plain

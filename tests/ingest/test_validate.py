@@ -162,7 +162,7 @@ def test_a_value_that_no_meter_could_count_is_refused(properties: dict[str, obje
     """Only for types whose meters need it."""
     verdict = verdict_of(plain(properties=properties), plain(id="b", type="other", properties=properties), needs=NEEDS)
 
-    assert [one.problem.code for one in verdict.rejections] == [code]
+    assert [(one.problem.code, one.problem.field) for one in verdict.rejections] == [(code, "properties.tokens")]
     assert [row["event_id"] for row in columns_of(verdict)] == ["b"]
 
 
