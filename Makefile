@@ -32,6 +32,9 @@ kafka: install ## run a real Apache Kafka (Java, Maven) in KAFKA_HOME on KAFKA_P
 test: install ## run the tests, on real engines started for them
 	$(BIN)/python -m pytest -m "not faults and not kafka"
 
+test-urls: install ## run the same tests on engines started apart and known by URL only
+	$(BIN)/python -m tests.run_on_urls -m "not faults"
+
 test-faults: install ## kill processes in the middle of the stream and check that nothing is lost or doubled
 	$(BIN)/python -m pytest -m faults
 
