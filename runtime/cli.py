@@ -8,6 +8,7 @@ import typer
 
 from core.errors import MillraceError, Refused
 from runtime.commands.apply import apply
+from runtime.commands.audit import audit_command, auditor
 from runtime.commands.close import close
 from runtime.commands.demo import demo
 from runtime.commands.gateway import gateway
@@ -44,9 +45,11 @@ def build_app() -> typer.Typer:
     app.command()(close)
     app.command()(invoices)
     app.command()(invoice)
+    app.command("audit")(audit_command)
     app.command()(migrate)
     app.command(rich_help_panel="Processes")(gateway)
     app.command(rich_help_panel="Processes")(worker)
+    app.command(rich_help_panel="Processes")(auditor)
     app.command(rich_help_panel="Processes")(kafka)
     return app
 

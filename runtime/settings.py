@@ -26,6 +26,7 @@ class Settings:
     clickhouse_url: str
     postgres_url: str
     gateway_url: str
+    api_url: str
     topic: str
     partitions: int
     # Set when the log is the embedded broker, which keeps it in memory: the gateway then journals to disk.
@@ -48,6 +49,9 @@ class StackSettings:
     partitions: int
     # Says nothing when ``kafka`` is given.
     log: LogKind = "embedded"
+    # 0 leaves the part out.
+    api_port: int = 0
+    audit_every_s: int = 0
 
 
 def endpoints_file(home: Path) -> Path:
@@ -70,6 +74,8 @@ def load_stack_settings(env: Mapping[str, str] | None = None) -> StackSettings:
         topic=env.get("MILLRACE_TOPIC", DEFAULT_TOPIC),
         partitions=number(env, "MILLRACE_PARTITIONS", 4),
         log=log_kind(env.get("MILLRACE_LOG", "embedded")),
+        api_port=number(env, "MILLRACE_API_PORT", 0),
+        audit_every_s=number(env, "MILLRACE_AUDIT_EVERY_S", 300),
     )
 
 
@@ -97,6 +103,7 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
         clickhouse_url=place(env, "MILLRACE_CLICKHOUSE_URL", running, "clickhouse_url", home),
         postgres_url=place(env, "MILLRACE_POSTGRES_URL", running, "postgres_url", home),
         gateway_url=env.get("MILLRACE_GATEWAY_URL") or running.get("gateway_url", "http://127.0.0.1:9876"),
+        api_url=env.get("MILLRACE_API_URL") or running.get("api_url", "http://127.0.0.1:8080"),
         topic=env.get("MILLRACE_TOPIC", DEFAULT_TOPIC),
         partitions=number(env, "MILLRACE_PARTITIONS", 4),
         journal_dir=Path(journal) if journal else None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from clickhouse import migrate
@@ -23,6 +23,8 @@ from runtime.topic import open_admin, wait_for_topic
 
 GATEWAY = "gateway"
 WORKER = "worker"
+API = "api"
+AUDITOR = "auditor"
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def keep_to_one_log(settings: StackSettings) -> None:
 
 def addresses(settings: StackSettings, ports: EmbeddedPorts) -> Endpoints:
     """Where everything is, embedded or given."""
-    return endpoints(
+    found = endpoints(
         settings.home,
         ports,
         kafka=settings.kafka,
@@ -85,6 +87,7 @@ def addresses(settings: StackSettings, ports: EmbeddedPorts) -> Endpoints:
         postgres_url_given=settings.postgres_url,
         gateway_url=f"http://127.0.0.1:{settings.gateway_port}",
     )
+    return replace(found, api_url=f"http://127.0.0.1:{settings.api_port}" if settings.api_port else None)
 
 
 def prepare(found: Endpoints, settings: StackSettings) -> None:
@@ -114,7 +117,7 @@ def processes(settings: StackSettings, found: Endpoints) -> list[Part]:
         # The embedded broker forgets everything when it dies, so what is acknowledged must be on disk first.
         env["MILLRACE_JOURNAL_DIR"] = str(journal_dir(settings.home))
     port = settings.gateway_port
-    return [
+    parts = [
         Part(WORKER, module_argv("runtime", "worker"), ready=lambda: True, env=env, grace_s=15),
         Part(
             GATEWAY,
@@ -125,6 +128,20 @@ def processes(settings: StackSettings, found: Endpoints) -> list[Part]:
             grace_s=15,
         ),
     ]
+    return [*parts, *optional_parts(settings, env)]
+
+
+def optional_parts(settings: StackSettings, env: dict[str, str]) -> list[Part]:
+    """Those that events do not pass through: who answers questions, and who checks."""
+    parts = []
+    if settings.api_port:
+        port = settings.api_port
+        argv = module_argv("runtime", "api", "--port", str(port))
+        parts.append(Part(API, argv, ready=lambda: http_answers(port, "/healthz"), env=env, port=port, grace_s=15))
+    if settings.audit_every_s:
+        argv = module_argv("runtime", "auditor", "--every", str(settings.audit_every_s))
+        parts.append(Part(AUDITOR, argv, ready=lambda: True, env=env, grace_s=15))
+    return parts
 
 
 def journal_dir(home: Path) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
@@ -14,7 +16,6 @@ from core.frames import Schema
 from core.money import minor_digits
 from rating.charge import INSTANT, QUANTITY
 
-SHOWN_MAX = 5
 CELL = ("merchant_id", "customer_id", "meter_id")
 
 LINES = """
@@ -38,6 +39,12 @@ WINDOWS = f"""
         toDecimal128(sum(toDecimal256(d.sum, 12)), 12) AS total, min(d.min) AS least, max(d.max) AS most,
         argMax(d.last, (d.last_at, d.last_key)) AS newest
     FROM usage_windows AS d WHERE {INSIDE}
+"""
+LATE = f"""
+    SELECT {NAMES}, toInt64(sum(d.events)) AS counted FROM usage_windows AS d
+    WHERE stored_at > {{cutoff:DateTime64(6, 'UTC')}} AND stored_at <= {{until:DateTime64(6, 'UTC')}}
+        AND window_start >= {{start:DateTime64(6, 'UTC')}} AND window_start < {{end:DateTime64(6, 'UTC')}}
+    GROUP BY merchant_id, customer_id, meter_id
 """
 UNIQUES = f"SELECT {NAMES}, toInt64(uniqExact(value)) AS different FROM usage_uniques WHERE {INSIDE}"
 
@@ -68,27 +75,69 @@ GAPS = text("""
 """)
 
 
-def charge_faults(connection: Connection, store: UsageStore) -> list[str]:
-    """Charge lines whose quantities are not what the windows of their period add up to, as of their cut-off."""
+@dataclass(frozen=True, slots=True)
+class ChargeFault:
+    """A charge line whose quantity is not what the windows of its period add up to, as of its cut-off."""
+
+    merchant_id: str
+    customer_id: str
+    meter_id: str
+    start: datetime
+    end: datetime
+    charged: Decimal
+    found: Decimal
+
+    def __str__(self) -> str:
+        return (
+            f"{self.customer_id}, meter {self.meter_id}, from {self.start:%Y-%m-%d}: {self.charged:f} was charged, "
+            f"the windows say {self.found:f}"
+        )
+
+
+def charge_faults(connection: Connection, store: UsageStore) -> list[ChargeFault]:
+    """Every charge line that differs from its windows."""
+    faults = []
+    for start, end, bound, some in charged_periods(connection):
+        windows, uniques = store.query_frame(WINDOWS, bound), store.query_frame(UNIQUES, bound)
+        found = some.join(windows, on=CELL, how="left").join(uniques, on=CELL, how="left")
+        found = found.with_columns(found=quantity_found())
+        wrong = found.filter(pl.col("quantity").ne_missing(pl.col("found")))
+        faults += [
+            ChargeFault(
+                merchant_id=row["merchant_id"],
+                customer_id=row["customer_id"],
+                meter_id=row["meter_id"],
+                start=start,
+                end=end,
+                charged=row["quantity"],
+                found=row["found"],
+            )
+            for row in wrong.sort(CELL).iter_rows(named=True)
+        ]
+    return faults
+
+
+def late_events(connection: Connection, store: UsageStore, until: datetime) -> int:
+    """How often a window of a billed period counted an event that was stored after the period's cut-off."""
+    total = 0
+    for _start, _end, bound, some in charged_periods(connection):
+        late = store.query_frame(LATE, bound | {"until": until})
+        total += int(some.select(CELL).unique().join(late, on=CELL)["counted"].sum())
+    return total
+
+
+Charged = tuple[datetime, datetime, dict[str, object], pl.DataFrame]
+
+
+def charged_periods(connection: Connection) -> Iterator[Charged]:
+    """The charge lines by period and cut-off: start, end, the parameters of a question, and the lines."""
     lines = read_frame(connection, LINES, {}, LINES_SCHEMA).with_columns(
         pl.col("quantity").cast(QUANTITY), pl.col(*INSTANTS).cast(INSTANT)
     )
-    faults = []
-    for (start, end, cutoff), some in lines.group_by("period_start", "period_end", "cutoff"):
+    for (start, end, cutoff), some in lines.group_by("period_start", "period_end", "cutoff", maintain_order=True):
         assert isinstance(start, datetime)
         assert isinstance(end, datetime)
-        assert isinstance(cutoff, datetime)
-        bound = {"start": start, "end": end, "cutoff": cutoff}
-        windows, uniques = store.query_frame(WINDOWS, bound), store.query_frame(UNIQUES, bound)
-        found = some.join(windows, on=CELL, how="left").join(uniques, on=CELL, how="left")
-        wrong = found.filter(pl.col("quantity").ne_missing(quantity_found()))
-        faults += [
-            f"{row['customer_id']}, meter {row['meter_id']}, from {start:%Y-%m-%d}: {row['quantity']:f} was charged"
-            for row in wrong.head(SHOWN_MAX).iter_rows(named=True)
-        ]
-        if wrong.height > SHOWN_MAX:
-            faults.append(f"and {wrong.height - SHOWN_MAX} more lines of the period from {start:%Y-%m-%d}")
-    return faults
+        yield start, end, {"cutoff": cutoff, "start": start, "end": end}, some
 
 
 def quantity_found() -> pl.Expr:

@@ -40,7 +40,7 @@ def check_conservation(books: Engine, store: UsageStore, topic: str) -> Conserva
         faults = ledger_faults(connection, topic)
         faults += event_faults(connection, store, topic)
         window_events, wrong_windows = window_faults(connection, store, topic)
-        faults += wrong_windows
-        faults += charge_faults(connection, store)
+        faults += map(str, wrong_windows)
+        faults += map(str, charge_faults(connection, store))
         faults += invoice_faults(connection)
         return Conservation(ledger_totals(connection, topic), window_events, tuple(faults))

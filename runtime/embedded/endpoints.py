@@ -12,12 +12,13 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Addresses of the log, the usage store, the books and, when it runs, the gateway."""
+    """Addresses of the log, the usage store, the books and, when they run, gateway and API."""
 
     kafka: str
     clickhouse_url: str
     postgres_url: str
     gateway_url: str | None = None
+    api_url: str | None = None
 
 
 def endpoints_path(home: Path) -> Path:

@@ -192,11 +192,12 @@ def test_tables_of_merchants_name_their_merchant() -> None:
     ours = {
         "catalog_version",  # one counter for all
         "stream_incarnations", "stream_partitions", "stream_blocks",  # a partition carries every merchant
+        "audit_runs", "audit_repairs",  # an audit looks at every merchant; a finding names its own
         "alembic_version",
     }  # fmt: skip
     from core.db import metadata  # noqa: PLC0415
 
-    for module in ("catalog.tables", "streams.tables", "rating.tables", "invoicing.tables"):
+    for module in ("catalog.tables", "streams.tables", "rating.tables", "invoicing.tables", "runtime.audit.tables"):
         importlib.import_module(module)
     missing = [name for name, table in metadata.tables.items() if "merchant_id" not in table.columns]
 

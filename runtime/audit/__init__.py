@@ -1,0 +1,1 @@
+"""The auditor: do log, ledger, events, windows, charge lines and invoices agree? Repairs what can be proved."""

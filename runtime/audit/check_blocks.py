@@ -1,0 +1,164 @@
+"""Every block in scope, row by row: stored rows against the sealed digest, and against the log where it is held."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from clickhouse.client import UsageStore
+from core.errors import Stop, Transient
+from runtime.audit.blocks import Block, together
+from runtime.audit.differ import Difference, events_behind, first_difference
+from runtime.audit.finding import Finding, Part
+from runtime.audit.log import LogReader, LogSeen
+from runtime.audit.read_rows import Rows, read_rows, rows_of_block
+from runtime.audit.rebuild import block_again, digest_of_rows, known_before, windows_again
+from streams.compiled import Compiled
+from streams.decode import Message
+from streams.rows import EVENTS
+
+ROWS_AT_ONCE = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class HeldLog:
+    """The log as far as it can be read: of one incarnation, from some offset of each partition on."""
+
+    reader: LogReader
+    seen: LogSeen
+    incarnation: int
+
+    def holds(self, block: Block) -> bool:
+        """Whether all of a block's messages are still there."""
+        if block.incarnation != self.incarnation or block.partition not in self.seen.end:
+            return False
+        partition = block.partition
+        return self.seen.first[partition] <= block.first_offset and block.last_offset < self.seen.end[partition]
+
+    def messages(self, blocks: Sequence[Block]) -> list[Message]:
+        """The messages of neighbouring blocks of one partition."""
+        return list(self.reader.read(blocks[0].partition, blocks[0].first_offset, blocks[-1].last_offset))
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a block can be held against."""
+
+    store: UsageStore
+    catalog: Callable[[int], Compiled]
+    log: HeldLog | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """A block made again: its rows, whether their digest is the sealed one, and where stored rows differ from them."""
+
+    rows: Rows
+    proved: bool
+    difference: Difference | None
+
+
+def check_blocks(evidence: Evidence, blocks: list[Block]) -> Part:
+    """Read every block's rows, and its messages where the log holds them; raises ``Transient``."""
+    findings: list[Finding] = []
+    figures = {"blocks_checked": 0, "blocks_in_log": 0, "log_events": 0}
+    for some in together(blocks, ROWS_AT_ONCE):
+        first = some[0]
+        rows = read_rows(evidence.store, first.incarnation, first.partition, first.first_offset, some[-1].first_offset)
+        held = [block for block in some if evidence.log is not None and evidence.log.holds(block)]
+        messages = evidence.log.messages(held) if evidence.log is not None and held else []
+        for block in some:
+            own = rows_of_block(rows, block.first_offset)
+            figures["blocks_checked"] += 1
+            if digest_of_rows(own) != block.digest:
+                findings.append(explain(evidence, block, own))
+            if block in held:
+                said = [m for m in messages if block.first_offset <= m.offset <= block.last_offset]
+                figures["blocks_in_log"] += 1
+                figures["log_events"] += sum(message.rows for message in said)
+                findings += unlike_log(block, said, own)
+    return Part(findings, figures)
+
+
+def unlike_log(block: Block, messages: list[Message], rows: Rows) -> Iterator[Finding]:
+    """The block's counts against what the messages hold: in all, and for each merchant when nothing was left out."""
+    in_log = sum(message.rows for message in messages)
+    if in_log != block.received + block.redelivered:
+        said = (
+            f"{block} received {block.received} events and left out {block.redelivered} redelivered ones, "
+            f"but the log holds {in_log} at its offsets"
+        )
+        yield Finding("block_unlike_log", said, block.place)
+    if block.redelivered:
+        return
+    sent, stored = merchants_in_log(messages), count_by(rows[EVENTS].column("merchant_id").to_pylist())
+    for merchant_id in sorted(sent.keys() | stored.keys()):
+        if sent.get(merchant_id, 0) != stored.get(merchant_id, 0):
+            said = (
+                f"{block}: the log holds {sent.get(merchant_id, 0)} events of {merchant_id}, "
+                f"and {stored.get(merchant_id, 0)} of them have a fate"
+            )
+            yield Finding("block_unlike_log", said, block.place, merchant_id=merchant_id)
+
+
+def merchants_in_log(messages: list[Message]) -> dict[str, int]:
+    """How many readable events of each merchant some messages hold."""
+    counts: dict[str, int] = {}
+    for message in messages:
+        envelope = getattr(message, "envelope", None)
+        if envelope is not None:
+            for merchant_id, count in count_by(envelope.events.column("merchant_id").to_pylist()).items():
+                counts[merchant_id] = counts.get(merchant_id, 0) + count
+    return counts
+
+
+def count_by(names: list[str]) -> dict[str, int]:
+    """How often each name occurs."""
+    counts: dict[str, int] = {}
+    for name in names:
+        counts[name] = counts.get(name, 0) + 1
+    return counts
+
+
+def explain(evidence: Evidence, block: Block, rows: Rows) -> Finding:
+    """Why a block's rows do not have the sealed digest: the first row that differs, and what would mend it."""
+    again = from_events(evidence, block, rows)
+    if again.proved and again.difference is not None:
+        said = f"{block}: {again.difference.sentence()}"
+        behind = events_behind(again.difference, rows[EVENTS])
+        merchant = str(again.difference.row["merchant_id"])
+        return Finding("windows_differ", said, block.place, behind, merchant, "windows")
+    from_log = None if evidence.log is None else rebuilt_from_log(evidence, evidence.log, block, rows)
+    if from_log is None:
+        said = f"{block}: its {rows[EVENTS].num_rows} events are not those sealed, and the log no longer holds them"
+        return Finding("events_differ", said, block.place)
+    if from_log.difference is None:
+        said = f"{block}: its rows are what the log says, but not what was sealed: {block.digest}"
+        return Finding("events_differ", said, block.place)
+    behind = events_behind(from_log.difference, from_log.rows[EVENTS])
+    said = f"{block}: {from_log.difference.sentence()}"
+    merchant = str(from_log.difference.row["merchant_id"])
+    return Finding("events_differ", said, block.place, behind, merchant, "block" if from_log.proved else None)
+
+
+def from_events(evidence: Evidence, block: Block, rows: Rows) -> Rebuilt:
+    """The block's windows made again from its stored events."""
+    return judged(block, windows_again(rows[EVENTS], block, evidence.catalog(block.catalog_version)), rows)
+
+
+def rebuilt_from_log(evidence: Evidence, log: HeldLog, block: Block, rows: Rows) -> Rebuilt | None:
+    """The whole block made again from its messages; None when the log has let go of them."""
+    if not log.holds(block):
+        return None
+    try:
+        messages = log.messages([block])
+        kept = frozenset(rows[EVENTS].column("kafka_offset").to_pylist())
+        known = known_before(evidence.store, block, messages, kept)
+        return judged(block, block_again(messages, block, evidence.catalog(block.catalog_version), known), rows)
+    except (Transient, Stop):
+        return None
+
+
+def judged(block: Block, again: Rows, rows: Rows) -> Rebuilt:
+    """The rows made again, held against the seal and against what is stored."""
+    return Rebuilt(again, digest_of_rows(again) == block.digest, first_difference(again, rows))

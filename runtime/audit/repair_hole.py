@@ -1,0 +1,197 @@
+"""Fills a hole in the ledger from the log, under the ledger's own rules.
+
+    1. claim   take the partition over: its worker stops at its next step, starts again, and then knows the new keys
+    2. finish  a block that was left open is done again, as its next owner would
+    3. begin   write the repair's generation down
+    4. lock    hold the partition's row: nobody can announce, seal or claim; and let no close take its cut-off
+    5. fill    delete what lies in the hole, then events and windows as new blocks under tokens with the generation
+    6. seal    the blocks, their dead letters and the envelopes' sequences, in the transaction that holds the lock
+
+A crash before 6 leaves rows without a block, which the next repair deletes in its own step 5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import timedelta
+from time import sleep
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, text
+
+from catalog.version import current_version
+from core.db import transaction
+from core.errors import Stop
+from core.limits import BLOCK_EVENTS_MAX
+from runtime.audit.check_blocks import Evidence, HeldLog
+from runtime.audit.repair_ledger import LOCK_WAIT, begin_repair, end_repair
+from runtime.audit.run import AuditParts
+from streams import claim
+from streams.block import HORIZON_S, BlockResult, Known, process_block
+from streams.dead_letter_rows import letter_rows
+from streams.decode import Message
+from streams.key_index import KeyIndex
+from streams.ledger import Lease
+from streams.ledger_postgres import LETTERS_AT_ONCE, PostgresLedger, locked, of_partition
+from streams.partition import Partition
+from streams.plan import AtHand, Intent, fitting
+from streams.retry import Retry, RetryPolicy
+from streams.rows import EVENTS, TABLES, UNIQUES, WINDOWS
+from streams.sequences import SealedSequences
+from streams.sink import Parts
+from streams.store import ClickHouseStore, block_tokens, horizon_start
+from streams.tables import dead_letters, stream_blocks, stream_partitions
+from streams.window import BlockPlace
+
+LOCK_CUTOFF = text("LOCK TABLE stream_blocks IN ROW EXCLUSIVE MODE")
+NOW = text("SELECT clock_timestamp()")
+TAKEN = text("""
+    SELECT count(*) FROM stream_blocks WHERE topic = :topic AND incarnation = :incarnation
+        AND partition = :partition AND state <> 'abandoned' AND first_offset <= :last AND last_offset >= :first
+""")
+IN_HOLE = (
+    "incarnation = {incarnation:UInt32} AND partition = {partition:UInt16} "
+    "AND block_first BETWEEN {first:UInt64} AND {last:UInt64}"
+)
+
+
+def fill_hole(parts: AuditParts, evidence: Evidence, place: dict[str, Any]) -> str:
+    """Make blocks of the messages in a hole; raises ``Stop`` when the log does not hold all of them."""
+    incarnation, partition = place["incarnation"], place["partition"]
+    first, last = place["first_offset"], place["last_offset"]
+    log = evidence.log
+    if log is None or not holds(log, incarnation, partition, first, last):
+        raise Stop(f"the log no longer holds messages {first} to {last} of partition {partition}")
+    lease = take_over(parts, evidence, log, partition)
+    messages = list(parts.log.read(partition, first, last))
+    if [message.offset for message in messages] != list(range(first, last + 1)):
+        raise Stop(f"messages are missing between {first} and {last} of partition {partition} in the log itself")
+    generation = begin_repair(
+        parts.books, "hole", topic=parts.topic, incarnation=incarnation, partition=partition, first=first, last=last
+    )
+    bound = {"topic": parts.topic, "incarnation": incarnation, "partition": partition, "first": first, "last": last}
+    with transaction(parts.books) as connection:
+        connection.execute(LOCK_WAIT)
+        row = locked(connection, lease)
+        connection.execute(LOCK_CUTOFF)
+        if connection.execute(TAKEN, bound).scalar_one():
+            raise Stop(f"offsets {first} to {last} of partition {partition} belong to a block by now")
+        clear(parts, bound)
+        blocks = fill(parts, evidence, connection, lease, messages=messages, generation=generation)
+        pairs = [pair for _intent, result in blocks for pair in result.sequences]
+        sequences = SealedSequences(row.sealed_sequences).with_added(pairs)
+        marks = [result.watermark for _intent, result in blocks if result.watermark is not None]
+        connection.execute(
+            of_partition(lease).values(
+                sealed_sequences=sequences.as_json(),
+                watermark=func.greatest(stream_partitions.c.watermark, max(marks, default=None)),
+            )
+        )
+        end_repair(
+            connection,
+            topic=parts.topic,
+            incarnation=incarnation,
+            partition=partition,
+            first=first,
+            generation=generation,
+        )
+    stored = sum(result.counts.stored for _intent, result in blocks)
+    return f"hole {first} to {last} of partition {partition} filled from the log: {stored} events counted anew"
+
+
+def holds(log: HeldLog, incarnation: int, partition: int, first: int, last: int) -> bool:
+    """Whether the log still holds all of a range."""
+    seen = log.seen
+    return (
+        incarnation == log.incarnation and seen.first.get(partition, last + 1) <= first and last < seen.end[partition]
+    )
+
+
+def take_over(parts: AuditParts, evidence: Evidence, log: HeldLog, partition: int) -> Lease:
+    """Claim a partition, and finish the block that its owner may have left open."""
+    stream = Parts(
+        ledger=PostgresLedger(parts.books),
+        store=ClickHouseStore(parts.store),
+        catalog=evidence.catalog,
+        retry=Retry(RetryPolicy(), parts.clock, sleep),
+    )
+    seen = claim.LogSeen(parts.topic, log.incarnation)
+    claimed = claim.claim_partition(stream, seen, partition, owner="auditor", now=parts.clock.now())
+    intent = claimed.position.intent
+    if intent is not None:
+        messages = list(parts.log.read(partition, intent.first_offset, intent.last_offset))
+        if Partition(stream, claimed).advance(messages).counts is None:
+            raise Stop(f"block {intent.first_offset} to {intent.last_offset} of partition {partition} stays open")
+    return claimed.lease
+
+
+def clear(parts: AuditParts, bound: dict[str, Any]) -> None:
+    """Delete whatever rows lie in the hole."""
+    where = {name: bound[name] for name in ("incarnation", "partition", "first", "last")}
+    for table in TABLES:
+        parts.store.command(f"ALTER TABLE {table} DELETE WHERE {IN_HOLE} SETTINGS mutations_sync = 2", where)
+
+
+def fill(
+    parts: AuditParts,
+    evidence: Evidence,
+    connection: Connection,
+    lease: Lease,
+    *,
+    messages: Sequence[Message],
+    generation: int,
+) -> list[tuple[Intent, BlockResult]]:
+    """Write the messages as blocks. A copy of what the partition has counted since is a duplicate here."""
+    assert evidence.log is not None, "the messages came from it"
+    version = current_version(connection)
+    now = connection.execute(NOW).scalar_one()
+    keys = ClickHouseStore(parts.store).keys(lease.partition, horizon_start(now), None)
+    index = KeyIndex().with_added(keys, int(now.timestamp()) - HORIZON_S)
+    done: list[tuple[Intent, BlockResult]] = []
+    left = list(messages)
+    while left:
+        count = fitting([AtHand(message.offset, message.rows) for message in left], BLOCK_EVENTS_MAX)
+        some, left = left[:count], left[count:]
+        # Apart by a microsecond, so that a block's time still says which blocks came before it.
+        at = now + timedelta(microseconds=len(done))
+        intent = Intent(evidence.log.incarnation, some[0].offset, some[-1].offset, version, at)
+        place = BlockPlace(at, intent.incarnation, lease.partition, intent.first_offset)
+        # Sealed sequences are left out on purpose: the partition's set may name these very envelopes.
+        result = process_block(some, place, evidence.catalog(version), Known(index, SealedSequences()))
+        store_rows(parts, lease, intent, result, generation)
+        seal_rows(connection, lease, intent, result)
+        index = index.with_added(result.claimed, int(now.timestamp()) - HORIZON_S)
+        done.append((intent, result))
+    return done
+
+
+def store_rows(parts: AuditParts, lease: Lease, intent: Intent, result: BlockResult, generation: int) -> None:
+    """Steps 2 and 3 of a block, under tokens of the repair."""
+    tokens = block_tokens(lease.topic, lease.partition, intent)
+    rows = {EVENTS: result.events, WINDOWS: result.windows, UNIQUES: result.uniques}
+    for table in TABLES:
+        parts.store.insert_frame(table, rows[table], token=f"{tokens[table]}:r{generation}")
+
+
+def seal_rows(connection: Connection, lease: Lease, intent: Intent, result: BlockResult) -> None:
+    """Steps 1 and 4 of a block at once: nobody sees it before it is sealed."""
+    connection.execute(
+        insert(stream_blocks).values(
+            topic=lease.topic,
+            incarnation=intent.incarnation,
+            partition=lease.partition,
+            first_offset=intent.first_offset,
+            last_offset=intent.last_offset,
+            catalog_version=intent.catalog_version,
+            epoch=lease.epoch,
+            state="sealed",
+            intended_at=intent.intended_at,
+            sealed_at=func.clock_timestamp(),
+            digest=result.digest,
+            watermark=result.watermark,
+            **asdict(result.counts),
+        )
+    )
+    for rows in letter_rows(lease, intent, result.dead_letters, LETTERS_AT_ONCE):
+        connection.execute(insert(dead_letters), rows)
