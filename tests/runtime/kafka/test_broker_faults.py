@@ -91,7 +91,7 @@ def test_a_broker_that_stands_still_for_longer_than_a_session_loses_nothing(stac
 
 
 def limit_for_a_while(stack: StackProcess) -> None:
-    """Every write beyond the files' present size fails, until the broker is a fresh process."""
+    """Every write to a partition fails, until the broker is a fresh process."""
     before = deaths(stack)
     limit_files(stack)
     wait_until(lambda: deaths(stack) > before, ENDS_WITHIN_S, lambda: "the broker wrote on")
