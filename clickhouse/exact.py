@@ -23,6 +23,8 @@ from core.ids import new_id
 MARGIN = timedelta(days=1)
 # Keys held in ClickHouse's memory at once take about 50 bytes each; more events than this are looked at in slices.
 KEYS_AT_ONCE = 20_000_000
+# More merchants than this are not named in a question: everybody's rows are read.
+MERCHANTS_NAMED_MAX = 200
 
 # Copies beyond the first, by whom they were counted for.
 EXTRA_COPIES: Schema = {
@@ -115,6 +117,12 @@ class Span:
     cutoff: datetime
     merchant_ids: Collection[str] | None = None
 
+    @property
+    def named(self) -> list[str] | None:
+        """The merchants to name in a question; None to read everybody's rows."""
+        few = self.merchant_ids is not None and len(self.merchant_ids) <= MERCHANTS_NAMED_MAX
+        return list(self.merchant_ids or ()) if few else None
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Doubles:
@@ -195,12 +203,12 @@ def bounds_of(span: Span) -> dict[str, object]:
         "until": span.end + MARGIN,
         "cutoff": span.cutoff,
     }
-    return bound if span.merchant_ids is None else bound | {"merchants": list(span.merchant_ids)}
+    return bound if span.named is None else bound | {"merchants": span.named}
 
 
 def of_merchants(sql: str, span: Span) -> str:
     """The question for the span's merchants; only they are read, because rows lie in the order of merchants."""
-    condition = "1" if span.merchant_ids is None else "merchant_id IN {merchants:Array(String)}"
+    condition = "1" if span.named is None else "merchant_id IN {merchants:Array(String)}"
     return sql.replace("[merchants]", condition).replace("[slice]", f"AND ({_SLICE})")
 
 

@@ -52,6 +52,8 @@ RATED_LINES: Final[Schema] = {
     "events": pl.UInt64(),
     "windows": pl.UInt64(),
     "input_hash": pl.String(),
+    # What the windows said, where copies were found and ``quantity`` was counted from the events; null otherwise.
+    "corrected_from": QUANTITY,
     "parked_reason": pl.String(),
 }
 

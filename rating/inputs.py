@@ -28,7 +28,8 @@ DUE_PRICES: Final[Schema] = {
 }
 
 # At most one row per (subscription_id, price_id); a missing one means that nothing was used. ``problem`` says why the
-# quantity cannot be known exactly, where that is so; the line is then parked.
+# quantity cannot be known exactly, where that is so; the line is then parked. ``corrected_from`` is what the windows
+# said, where something was stored more than once and the quantity was counted from the events instead.
 USAGE: Final[Schema] = {
     "subscription_id": pl.String(),
     "price_id": pl.String(),
@@ -36,4 +37,5 @@ USAGE: Final[Schema] = {
     "events": pl.UInt64(),
     "windows": pl.UInt64(),
     "problem": pl.String(),
+    "corrected_from": QUANTITY,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
 import polars as pl
@@ -28,25 +29,27 @@ TOO_LARGE = "DECIMAL_OVERFLOW"
 
 
 def load_usage(store: UsageStore, prices: pl.DataFrame, cutoff: datetime) -> pl.DataFrame:
-    """USAGE of every row of DUE_PRICES, from what was stored until ``cutoff``.
+    """USAGE of every row of DUE_PRICES, from the windows stored until ``cutoff``.
 
     A quantity that does not fit 26 digits becomes a ``problem`` of its own row; the rest is loaded all the same.
     """
-    return checked(usage_of(store, prices.select(SCOPE), cutoff), USAGE)
+    scopes = prices.select(SCOPE)
+    return checked(measured_or_too_large(scopes, lambda some: usage_for_period(store, some, cutoff)), USAGE)
 
 
-def usage_of(store: UsageStore, scopes: pl.DataFrame, cutoff: datetime) -> pl.DataFrame:
-    """One question for all scopes; where one of them overflows, it is found by halving."""
+def measured_or_too_large(scopes: pl.DataFrame, measure: Callable[[pl.DataFrame], pl.DataFrame]) -> pl.DataFrame:
+    """One question for all scopes, answered as USAGE; where one of them overflows, it is found by halving."""
     try:
-        found = usage_for_period(store, scopes, cutoff)
+        found = measure(scopes)
     except UsageStoreError as error:
         if error.name != TOO_LARGE:
             raise
         if scopes.height == 1:
             return too_large(scopes)
         half = scopes.height // 2
-        return pl.concat([usage_of(store, part, cutoff) for part in (scopes[:half], scopes[half:])])
-    return found.with_columns(problem=pl.lit(None, dtype=pl.String)).select(list(USAGE))
+        return pl.concat([measured_or_too_large(part, measure) for part in (scopes[:half], scopes[half:])])
+    nothing = {"problem": pl.lit(None, dtype=pl.String), "corrected_from": pl.lit(None, dtype=QUANTITY)}
+    return found.with_columns(**nothing).select(list(USAGE))
 
 
 def too_large(scopes: pl.DataFrame) -> pl.DataFrame:
@@ -58,4 +61,5 @@ def too_large(scopes: pl.DataFrame) -> pl.DataFrame:
         events=pl.lit(0, dtype=pl.UInt64),
         windows=pl.lit(0, dtype=pl.UInt64),
         problem=pl.lit("the quantity does not fit 26 digits before the point; nothing was cut"),
+        corrected_from=pl.lit(None, dtype=QUANTITY),
     )

@@ -2,12 +2,13 @@
 
     1. freeze   decide what counts: usage stored until a cut-off, the catalog at a version
     2. prices   find the subscriptions that are due, with every price of their plans
-    3. claim    write down the runs and their freeze
-    4. rate     load the frozen quantities, work out the charge lines, park what cannot be billed
-    5. record   charge lines, whatever is made of them, and the end of the runs: one transaction
+    3. claim    write down the runs and their freeze; refused while the stream is known to lack something
+    4. dedupe   load the frozen quantities, and count anew what was stored more than once
+    5. rate     work out the charge lines, park what cannot be billed
+    6. record   charge lines, whatever is made of them, and the end of the runs: one transaction
 
-A crash before 3 leaves nothing. A crash between 3 and 5 leaves claimed runs: the next close finishes them first, with
-their own freeze, and so gets the lines that this one would have had. After 5 there is nothing left to do; a unique key
+A crash before 3 leaves nothing. A crash between 3 and 6 leaves claimed runs: the next close finishes them first, with
+their own freeze, and so gets the lines that this one would have had. After 6 there is nothing left to do; a unique key
 keeps a second line for the same period out, whatever else goes wrong. With ``commit`` off nothing is written.
 """
 
@@ -27,12 +28,14 @@ from core.db import transaction
 from core.ids import new_id
 from core.period import parse_month
 from rating.charge import CHARGE_LINES
+from rating.completeness import Gap, refuse_gaps
 from rating.due import due_prices, with_periods
 from rating.engine import rate
 from rating.freeze import Freeze, freeze_now, freezes_left
 from rating.load_usage import load_usage
 from rating.park import park_subscriptions
 from rating.record import record_claims, record_lines, stamped
+from rating.recount import recount
 
 RATED_BEFORE = """
     SELECT DISTINCT subscription_id FROM charge_lines WHERE period = %(period)s AND parked_reason IS NULL
@@ -44,11 +47,17 @@ OnStep = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What to close: a month such as ``2023-11``, as seen at ``now``, of all merchants or of some (by id)."""
+    """What to close: a month such as ``2023-11``, as seen at ``now``, of all merchants or of some (by id).
+
+    ``gaps`` is what the stream is known to lack. Nothing new is claimed over gaps, unless ``even_if_incomplete``: then
+    the runs keep them for the record. Runs that were claimed earlier are finished: what they count is decided.
+    """
 
     period: str
     now: datetime
     merchant_ids: Collection[str] | None = None
+    gaps: tuple[Gap, ...] = ()
+    even_if_incomplete: bool = False
 
     def of(self, runs: Mapping[str, str]) -> dict[str, str]:
         """Those of some runs (by merchant) that belong to this scope."""
@@ -75,8 +84,9 @@ def close_period(
     """Rate every subscription whose period starts in the scope's month and has ended, once.
 
     ``hand_on`` is given the charge lines inside the transaction that records them, and ``on_step`` the name of each
-    step. To be called inside ``sole_close``. Raises ``Transient`` when a store does not answer, and ``Stop`` when
-    somebody else closes the same period all the same; either way it can be called again.
+    step. To be called inside ``sole_close``. Raises ``Conflict`` (``period_not_complete``) when something is due and
+    the scope has gaps, ``Transient`` when a store does not answer, and ``Stop`` when somebody else closes the same
+    period all the same; it can always be called again.
     """
     with transaction(books) as connection:
         left = freezes_left(connection, scope.period)
@@ -109,7 +119,7 @@ def close_frozen(
     commit: bool,
     without: pl.Series | None = None,
 ) -> Closing:
-    """Steps 2 to 5 for one freeze: for the ``runs`` (by merchant) that were claimed with it, or for new ones."""
+    """Steps 2 to 6 for one freeze: for the ``runs`` (by merchant) that were claimed with it, or for new ones."""
     on_step("prices")
     periods, rated_before = load_periods(books, scope, freeze, runs)
     if without is not None:
@@ -122,11 +132,15 @@ def close_frozen(
 
     on_step("claim")
     if commit and runs is None:
+        if not scope.even_if_incomplete:
+            refuse_gaps(scope.period, scope.gaps)
         with transaction(books) as connection:
-            record_claims(connection, scope.period, freeze, claimed)
+            record_claims(connection, scope.period, freeze, claimed, scope.gaps)
+
+    on_step("dedupe")
+    usage = recount(books, store, load_usage(store, prices, freeze.cutoff), prices, freeze)
 
     on_step("rate")
-    usage = load_usage(store, prices, freeze.cutoff)
     lines = stamped(park_subscriptions(rate(usage, prices)), scope.period, freeze, claimed)
 
     on_step("record")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import polars as pl
@@ -13,12 +13,18 @@ from core.bulk import copy_rows
 from core.errors import Stop
 from core.frames import checked
 from rating.charge import CHARGE_LINES, tiers_json
+from rating.completeness import Gap, gaps_json
 from rating.freeze import Freeze
 from rating.tables import charge_lines, rating_runs
 
 
-def record_claims(connection: Connection, period: str, freeze: Freeze, runs: Mapping[str, str]) -> None:
-    """Write down runs (by merchant) and what freezes their inputs; raises ``Stop`` if another close claimed first."""
+def record_claims(
+    connection: Connection, period: str, freeze: Freeze, runs: Mapping[str, str], gaps: Sequence[Gap] = ()
+) -> None:
+    """Write down runs (by merchant), what freezes their inputs and what they are claimed in spite of.
+
+    Raises ``Stop`` if another close claimed first.
+    """
     rows = [
         {
             "run_id": run_id,
@@ -28,6 +34,7 @@ def record_claims(connection: Connection, period: str, freeze: Freeze, runs: Map
             "ended_by": freeze.ended_by,
             "cutoff": freeze.cutoff,
             "catalog_version": freeze.catalog_version,
+            "incomplete": gaps_json(gaps),
         }
         for merchant_id, run_id in runs.items()
     ]

@@ -31,6 +31,8 @@ rating_runs = Table(
     Column("ended_by", DateTime(timezone=True), nullable=False),
     Column("cutoff", DateTime(timezone=True), nullable=False),
     Column("catalog_version", BigInteger, nullable=False),
+    # What was known to be missing when somebody closed all the same; null when nothing was.
+    Column("incomplete", JSONB, nullable=True),
     Column("claimed_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("recorded_at", DateTime(timezone=True), nullable=True),
     CheckConstraint("state in ('claimed', 'recorded')", name="state_known"),
@@ -70,6 +72,8 @@ charge_lines = Table(
     Column("events", BigInteger, nullable=False),
     Column("windows", BigInteger, nullable=False),
     Column("input_hash", Text, nullable=False),
+    # What the windows said, where copies were found and the quantity was counted from the events; null otherwise.
+    Column("corrected_from", Numeric(38, 12), nullable=True),
     Column("parked_reason", Text, nullable=True),
     CheckConstraint("period_start < period_end", name="period_has_length"),
     CheckConstraint("(amount is null) = (parked_reason is not null)", name="amount_or_reason"),

@@ -1,8 +1,10 @@
 """Closes a period: rates what is due, drafts its invoices in the same transaction, then numbers them.
 
     1. lock      one close of a period at a time
-    2. rate      freeze, find what is due, work out charge lines; record them with their drafts, all or nothing
-    3. finalize  number the drafts, one short transaction a batch
+    2. drain     wait until everything acknowledged so far is stored, and find what lacks
+    3. rate      freeze, find what is due, work out charge lines; record them with their drafts, all or nothing
+    4. finalize  number the drafts, one short transaction a batch
+    5. late      find what was stored for the period after it was billed
 
 A close that is killed anywhere is completed by the next one, with the same cut-off, and so with the same invoices.
 """
@@ -23,17 +25,41 @@ from core.errors import Refused
 from core.period import parse_month
 from invoicing.draft import Drafts, draft, record_drafts
 from invoicing.finalize import finalize_drafts
+from rating.completeness import Gap
+from rating.late import find_late
 from rating.lock import sole_close
 from rating.period_close import Closing, Scope, close_period
+from runtime.completeness import OnWait, Stream, wait_until_complete
+
+
+@dataclass(frozen=True, slots=True)
+class Completeness:
+    """What a close asks of the stream. Without a ``stream`` the ledger alone is asked.
+
+    ``even_if_incomplete`` closes over gaps; the runs keep a record of them.
+    """
+
+    stream: Stream | None = None
+    wait_s: float = 0.0
+    even_if_incomplete: bool = False
+    on_wait: OnWait = lambda _gaps: None
+
+
+LEDGER_ALONE = Completeness()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Closed:
-    """What a close did: its charge lines, the invoices they make, and how many drafts got their numbers."""
+    """What a close did: its charge lines, the invoices they make, and how many drafts got their numbers.
+
+    ``gaps`` is what the stream lacked, and ``late`` (``rating.late.LATE``) what was stored after it was billed.
+    """
 
     closing: Closing
     drafts: Drafts
     finalized: int
+    gaps: tuple[Gap, ...]
+    late: pl.DataFrame
 
 
 def close_books(
@@ -44,21 +70,29 @@ def close_books(
     *,
     merchant: str | None = None,
     commit: bool = True,
+    completeness: Completeness = LEDGER_ALONE,
     on_step: Callable[[str], None],
 ) -> Closed:
     """Close a month such as ``2023-11`` for all merchants or for one (by code); with ``commit`` off write nothing.
 
     Raises ``Refused`` for a month or merchant that does not exist, ``Conflict`` while another close of the period
-    runs, ``Transient`` when a store does not answer; it can always be called again.
+    runs or when the stream lacks something that may be due, ``Transient`` when a store does not answer; it can always
+    be called again.
     """
     check_month(period)
     merchant_ids = None if merchant is None else [merchant_named(books, merchant)]
-    scope = Scope(period, clock.now(), merchant_ids)
     with sole_close(books, period):
+        on_step("drain")
+        gaps = wait_until_complete(
+            books, completeness.stream, clock, wait_s=completeness.wait_s, on_wait=completeness.on_wait
+        )
+        scope = Scope(period, clock.now(), merchant_ids, gaps, completeness.even_if_incomplete)
         closing = close_period(books, store, scope, hand_on=draft_into, on_step=on_step, commit=commit)
         on_step("finalize")
         finalized = finalize_drafts(books, period, clock.now(), merchant_ids) if commit else 0
-    return Closed(closing, draft(closing.lines), finalized)
+    on_step("late")
+    late = find_late(books, store, period, merchant_ids)
+    return Closed(closing, draft(closing.lines), finalized, gaps, late)
 
 
 def draft_into(connection: Connection, lines: pl.DataFrame) -> None:

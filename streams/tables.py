@@ -7,6 +7,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     DateTime,
+    ForeignKey,
     Index,
     Integer,
     LargeBinary,
@@ -107,4 +108,22 @@ dead_letters = Table(
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     UniqueConstraint("topic", "incarnation", "partition", "kafka_offset", "position", name="uq_dead_letters_place"),
     Index("ix_dead_letters_merchant_id", "merchant_id", "created_at"),
+)
+
+# What somebody decided about a dead letter. A letter without a row here waits. ``sending`` is written before the event
+# goes out again and ends when the door has answered for it, so that a second try sends the very same event.
+dead_letter_decisions = Table(
+    "dead_letter_decisions",
+    metadata,
+    Column("dead_letter_id", Text, ForeignKey("dead_letters.dead_letter_id"), primary_key=True),
+    Column("state", Text, nullable=False),
+    # Properties that were set for the event to be sent again, by name.
+    Column("changes", JSONB, nullable=False),
+    # Why it was discarded; empty for those sent again.
+    Column("reason", Text, nullable=False),
+    Column("begun_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("decided_at", DateTime(timezone=True), nullable=True),
+    CheckConstraint("state in ('sending', 'requeued', 'discarded')", name="state_known"),
+    CheckConstraint("(state = 'sending') = (decided_at is null)", name="decided_when"),
+    CheckConstraint("state <> 'discarded' or reason <> ''", name="discarded_why"),
 )

@@ -49,6 +49,7 @@ def used(row: Mapping[str, object], quantity: Decimal | str, problem: str | None
         "events": 2,
         "windows": 1,
         "problem": problem,
+        "corrected_from": None,
     }
 
 

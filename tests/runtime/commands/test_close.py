@@ -15,6 +15,7 @@ from core.errors import Refused
 from runtime.commands.close import EXIT_PARKED, close
 from runtime.commands.invoice import invoice
 from runtime.commands.invoices import invoices
+from runtime.embedded.endpoints import Endpoints
 from tests.rating.month import PERIOD, Month, merchant_yaml
 
 TIERED = """merchant: {code: birch, name: Birch}
@@ -37,10 +38,18 @@ subscriptions:
 
 @pytest.fixture
 def month(
-    books: Engine, usage_store: UsageStore, postgres_url: str, clickhouse_url: str, monkeypatch: pytest.MonkeyPatch
+    *,
+    books: Engine,
+    usage_store: UsageStore,
+    postgres_url: str,
+    clickhouse_url: str,
+    endpoints: Endpoints,
+    topic: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Month:
-    """Acme with the token counts of a real trace; the commands' settings point at its stores."""
-    monkeypatch.setenv("MILLRACE_KAFKA", "127.0.0.1:1")
+    """Acme with the token counts of a real trace; the commands' settings point at its stores and an empty log."""
+    monkeypatch.setenv("MILLRACE_KAFKA", endpoints.kafka)
+    monkeypatch.setenv("MILLRACE_TOPIC", topic)
     monkeypatch.setenv("MILLRACE_POSTGRES_URL", postgres_url)
     monkeypatch.setenv("MILLRACE_CLICKHOUSE_URL", clickhouse_url)
     monkeypatch.setenv("COLUMNS", "120")
@@ -102,6 +111,9 @@ def test_the_outcome_is_told_as_json(month: Month) -> None:
         "skipped": 1,
         "finalized": 1,
         "parked": [],
+        "corrected": [],
+        "incomplete": [],
+        "late": {"events": 0, "subscriptions": 0, "usage": []},
         "new": [
             {"state": "draft", "count": 1, "currency": "USD", "total": "47.61"},
             {"state": "skipped", "count": 1, "currency": "USD", "total": "0.00"},
