@@ -1,0 +1,1 @@
+"""Measurements, each a small script; ratios within one run, because machines are noisy."""
