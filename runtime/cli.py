@@ -7,10 +7,13 @@ import sys
 import typer
 
 from core.errors import MillraceError, Refused
+from runtime.commands.api import api
 from runtime.commands.apply import apply
 from runtime.commands.audit import audit_command, auditor
 from runtime.commands.close import close
 from runtime.commands.demo import demo
+from runtime.commands.event import event
+from runtime.commands.events import events
 from runtime.commands.gateway import gateway
 from runtime.commands.import_usage import import_usage
 from runtime.commands.invoice import invoice
@@ -42,6 +45,8 @@ def build_app() -> typer.Typer:
     app.command("import")(import_usage)
     app.command()(simulate)
     app.command()(usage)
+    app.command()(event)
+    app.command()(events)
     app.command()(close)
     app.command()(invoices)
     app.command()(invoice)
@@ -49,6 +54,7 @@ def build_app() -> typer.Typer:
     app.command()(migrate)
     app.command(rich_help_panel="Processes")(gateway)
     app.command(rich_help_panel="Processes")(worker)
+    app.command(rich_help_panel="Processes")(api)
     app.command(rich_help_panel="Processes")(auditor)
     app.command(rich_help_panel="Processes")(kafka)
     return app

@@ -74,7 +74,7 @@ def load_stack_settings(env: Mapping[str, str] | None = None) -> StackSettings:
         topic=env.get("MILLRACE_TOPIC", DEFAULT_TOPIC),
         partitions=number(env, "MILLRACE_PARTITIONS", 4),
         log=log_kind(env.get("MILLRACE_LOG", "embedded")),
-        api_port=number(env, "MILLRACE_API_PORT", 0),
+        api_port=number(env, "MILLRACE_API_PORT", 8080),
         audit_every_s=number(env, "MILLRACE_AUDIT_EVERY_S", 300),
     )
 

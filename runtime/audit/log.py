@@ -73,16 +73,17 @@ class LogReader:
         )
         try:
             consumer.assign([TopicPartition(self.topic, partition, first)])
-            yield from self._read(consumer, last)
+            yield from self._read(consumer, first, last)
         except KafkaException as error:
             raise Transient(f"partition {partition} could not be read: {error}") from error
         finally:
             consumer.close()
 
-    def _read(self, consumer: Consumer, last: int) -> Iterator[Message]:
+    def _read(self, consumer: Consumer, next_offset: int, last: int) -> Iterator[Message]:
         heard_s = self.clock.steady_s()
-        while True:
-            batch = consumer.consume(MESSAGES_AT_ONCE, timeout=0.5)
+        while next_offset <= last:
+            # No more than there are: the client waits for all that it is asked for.
+            batch = consumer.consume(min(MESSAGES_AT_ONCE, last - next_offset + 1), timeout=0.5)
             if batch:
                 heard_s = self.clock.steady_s()
             for message in batch:
@@ -91,8 +92,7 @@ class LogReader:
                 offset = message.offset() or 0
                 if offset <= last:
                     yield read_message(offset, message.value(), headers_of(message))
-                if offset >= last:
-                    return
+                next_offset = offset + 1
             if self.clock.steady_s() - heard_s > SILENCE_S_MAX:
                 raise Transient(f"the log went silent before offset {last}")
 

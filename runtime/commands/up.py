@@ -48,6 +48,8 @@ def up(
     with running_stack(settings, on_event, stopping.is_set) as stack:
         if not stopping.is_set():
             console.print(f"\nserving on [bold]{stack.endpoints.gateway_url}[/], data and logs in {settings.home}")
+            if stack.endpoints.api_url:
+                console.print(f"answers about events and usage on [bold]{stack.endpoints.api_url}[/]")
             console.print(f"ClickHouse on port {settings.clickhouse_port} for any of its clients: user millrace,")
             console.print(f"password in {password_file(settings.home)}; Ctrl-C stops everything\n")
         stack.supervisor.wait(stopping.is_set)

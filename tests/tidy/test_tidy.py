@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = "catalog clickhouse core ingest invoicing migrations rating runtime streams".split()
+PACKAGES = "api catalog clickhouse core ingest invoicing migrations rating runtime streams".split()
 MODULE_LINES_MAX = 300
 FUNCTION_LINES_MAX = 60
 

@@ -31,13 +31,14 @@ class StackProcess:
 
     def __init__(self, home: Path, log: LogKind | None = None, within: Sequence[str] = ()) -> None:
         self.home = home
-        kafka, clickhouse, postgres, self.gateway_port = free_ports(4)
+        kafka, clickhouse, postgres, self.gateway_port, api = free_ports(5)
         own = {
             "MILLRACE_HOME": str(home),
             "MILLRACE_KAFKA_PORT": str(kafka),
             "MILLRACE_CLICKHOUSE_PORT": str(clickhouse),
             "MILLRACE_POSTGRES_PORT": str(postgres),
             "MILLRACE_GATEWAY_PORT": str(self.gateway_port),
+            "MILLRACE_API_PORT": str(api),
             "MILLRACE_LOG": log or os.environ.get("MILLRACE_LOG", "embedded"),
         }
         self.within = tuple(within)

@@ -1,0 +1,1 @@
+"""Answers to people and programs: what became of an event, what was used, and how fresh that is."""

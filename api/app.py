@@ -1,0 +1,158 @@
+"""The API's HTTP face. Whose data it is comes from the key alone; every error is a problem document."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from api.config import ApiParts
+from api.event_fate import event_fate, fate_json
+from api.freshness import Freshness
+from api.list_events import list_events
+from api.parameters import Parameters, read_events_question, read_usage_question
+from api.usage import usage_json
+from core.errors import Refused, Transient
+from core.logs import get_logger
+from ingest.authorize import Authorizer
+from ingest.problems import Answer, Unavailable, answer_busy, answer_json, answer_problem, answer_refused
+from ingest.request import bearer_key
+
+READING = frozenset({"merchant"})
+
+
+def build_app(parts: ApiParts) -> FastAPI:
+    """An ASGI application that answers questions; it connects when it is asked."""
+    app = FastAPI(title="Millrace API", version="1", docs_url=None, redoc_url=None)
+    app.state.authorizer = Authorizer(parts.find_key, parts.clock)
+    add_probes(app)
+    add_events(app, parts)
+    add_usage(app, parts)
+    for kind, handler in {
+        Refused: on_refused,
+        Transient: on_transient,
+        HTTPException: on_http_error,
+        RequestValidationError: on_invalid,
+        Exception: on_bug,
+    }.items():
+        app.add_exception_handler(kind, handler)
+    return app
+
+
+async def identify(request: Request) -> str:
+    """The merchant that the request's key speaks for; raises ``Refused`` 401 or 403, or ``Unavailable``."""
+    given = [value for name, value in request.scope["headers"] if name == b"authorization"]
+    headers = {b"authorization": b",".join(given)}
+    authorizer: Authorizer = request.app.state.authorizer
+    identity = await authorizer.identify(bearer_key(headers))
+    if identity.scope not in READING:
+        raise Refused("scope_missing", "this key may not read", 403)
+    return identity.merchant_id
+
+
+Merchant = Annotated[str, Depends(identify)]
+
+
+def add_probes(app: FastAPI) -> None:
+    """What watches the process asks here."""
+
+    @app.get("/healthz", include_in_schema=False)
+    async def healthz() -> Response:
+        """The process runs and its loop turns."""
+        return respond(answer_json(200, {"status": "ok"}))
+
+
+def add_events(app: FastAPI, parts: ApiParts) -> None:
+    """What became of events."""
+
+    @app.get("/v1/events")
+    async def events(request: Request, merchant_id: Merchant) -> Response:
+        """Events, the newest first, by ``subject``, ``type``, ``fate`` and time, page by page."""
+        question, limit, cursor = read_events_question(request)
+        page = await asyncio.to_thread(
+            list_events,
+            parts.books,
+            parts.store,
+            parts.topic,
+            merchant_id=merchant_id,
+            question=question,
+            limit=limit,
+            cursor=cursor,
+        )
+        body = {"until": page.until.isoformat(), "events": page.events, "next_cursor": page.next_cursor}
+        return respond(answer_json(200, body))
+
+    @app.get("/v1/events/{event_id:path}")
+    async def event(request: Request, event_id: str, merchant_id: Merchant) -> Response:
+        """The fate of one event: its copies, block, windows and invoice lines, or why it has none."""
+        source = Parameters(request, frozenset({"source"})).text("source")
+        found = await asyncio.to_thread(
+            event_fate,
+            parts.books,
+            parts.store,
+            parts.topic,
+            merchant_id=merchant_id,
+            event_id=event_id,
+            source=source,
+        )
+        return respond(answer_json(200, fate_json(found)))
+
+
+def add_usage(app: FastAPI, parts: ApiParts) -> None:
+    """What was used."""
+    freshness = Freshness(parts.books, parts.topic, parts.look_at_log, parts.clock)
+
+    @app.get("/v1/usage")
+    async def usage(request: Request, merchant_id: Merchant) -> Response:
+        """Usage in buckets: ``meter``, ``customer``, ``by``, ``zone``, ``from``, ``to``, ``group``, ``limit``."""
+        question = read_usage_question(request)
+
+        def answer() -> dict[str, Any]:
+            # In this order: what is promised now must be in what is read after it.
+            complete_until = freshness.complete_until()
+            return usage_json(parts.store, merchant_id, question, complete_until)
+
+        return respond(answer_json(200, await asyncio.to_thread(answer)))
+
+
+def respond(answer: Answer) -> Response:
+    """An answer as Starlette's response; nobody on the way may keep what belongs to one merchant."""
+    headers = {name.decode(): value.decode() for name, value in answer.headers} | {"cache-control": "no-store"}
+    return Response(answer.body, answer.status, headers, media_type=answer.content_type.decode())
+
+
+async def on_refused(_request: Request, error: Exception) -> Response:
+    """The question is wrong."""
+    assert isinstance(error, Refused), "registered for this kind only"
+    return respond(answer_refused(error))
+
+
+async def on_transient(_request: Request, error: Exception) -> Response:
+    """A store is away: come again."""
+    if isinstance(error, Unavailable):
+        return respond(answer_busy(error))
+    get_logger("api").warning("a store did not answer", error=str(error))
+    return respond(answer_busy(Unavailable("store_unavailable", "a store did not answer; ask again in a moment")))
+
+
+async def on_http_error(_request: Request, error: Exception) -> Response:
+    """Unknown paths and methods."""
+    assert isinstance(error, HTTPException), "registered for this kind only"
+    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
+    response = respond(answer_problem(error.status_code, code, str(error.detail)))
+    response.headers.update(error.headers or {})
+    return response
+
+
+async def on_invalid(_request: Request, error: Exception) -> Response:
+    """A parameter has the wrong form."""
+    return respond(answer_problem(422, "parameter_invalid", str(error)[:300]))
+
+
+async def on_bug(_request: Request, error: Exception) -> Response:
+    """A bug of ours: logged in full, told in a word."""
+    get_logger("api").error("unexpected error", exc_info=error)
+    return respond(answer_problem(500, "internal_error", "something went wrong here"))
