@@ -19,7 +19,7 @@ from core.errors import Transient
 from ingest.sealed import read_sealed
 from ingest.segment import read_segment
 from rating.completeness import Gap
-from runtime.log_ends import LogEnds
+from runtime.read_to_end import Ends
 
 POLL_S = 0.25
 # No amount of waiting mends these.
@@ -59,7 +59,7 @@ class Stream:
     """The stream to hold the ledger against. ``journal`` is the gateway's, where it keeps one."""
 
     topic: str
-    read_ends: Callable[[], LogEnds]
+    read_ends: Callable[[], Ends]
     journal: Path | None = None
 
 
@@ -68,7 +68,7 @@ class Target:
     """What has to be sealed: all of it was there at ``begun_at`` by Postgres's clock."""
 
     begun_at: datetime
-    log: LogEnds | None
+    log: Ends | None
     journal: frozenset[Journalled]
     silence: str = ""
 
@@ -116,7 +116,7 @@ def journalled(folder: Path) -> Iterator[Journalled]:
             yield entry.partition, entry.producer, entry.sequence
 
 
-def log_is_older(books: Engine, stream: Stream, log: LogEnds) -> bool:
+def log_is_older(books: Engine, stream: Stream, log: Ends) -> bool:
     """Whether the log of a target was made anew since, so that its offsets say nothing any more."""
     with transaction(books) as connection:
         incarnation = incarnation_of(connection, stream, log)
@@ -167,14 +167,14 @@ def log_gaps(connection: Connection, stream: Stream, target: Target) -> Iterator
     incarnation = incarnation_of(connection, stream, target.log)
     places = connection.execute(POSITIONS, {"topic": stream.topic}).all()
     sealed = {place.partition: place.next_offset for place in places if place.incarnation == incarnation}
-    for partition, end in sorted(target.log.ends.items()):
+    for partition, end in sorted(target.log.after.items()):
         next_offset = sealed.get(partition, 0)
         if next_offset < end:
             message = f"partition {partition}: offsets {next_offset} to {end - 1} of the log are not stored yet"
             yield Gap("not_consumed", message, incarnation, partition, next_offset, end - 1)
 
 
-def incarnation_of(connection: Connection, stream: Stream, log: LogEnds) -> int | None:
+def incarnation_of(connection: Connection, stream: Stream, log: Ends) -> int | None:
     """The number of a log in the ledger; None when no worker has seen it yet."""
     bound = {"topic": stream.topic, "topic_id": log.topic_id}
     number: int | None = connection.execute(INCARNATION, bound).scalar_one_or_none()

@@ -21,7 +21,7 @@ from rating.completeness import Gap
 from runtime.close import Completeness, close_books
 from runtime.commands.close_outcome import as_json, parked_rows, show
 from runtime.completeness import OnWait, Stream
-from runtime.log_ends import read_log_ends
+from runtime.read_to_end import read_ends
 from runtime.settings import Settings, load_settings, read_endpoints
 from runtime.stack import journal_dir
 from runtime.wiring import open_admin, open_books, open_usage_store
@@ -92,7 +92,7 @@ def stream_of(settings: Settings, clock: Clock) -> Stream:
     admin = open_admin(settings)
     return Stream(
         settings.topic,
-        lambda: read_log_ends(settings.kafka, admin, settings.topic, clock),
+        lambda: read_ends(settings.kafka, admin, settings.topic, clock),
         journal_of(settings),
     )
 
