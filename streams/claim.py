@@ -10,7 +10,9 @@ from core.clock import Clock
 from core.limits import BLOCK_EVENTS_MAX
 from core.logs import get_logger
 from streams.block import HORIZON_S, Known
+from streams.key_files import KeyFiles
 from streams.key_index import KeyIndex
+from streams.key_keeper import KeyKeeper
 from streams.ledger import Lease, Position
 from streams.partition import Claimed, Partition
 from streams.plan import Intent
@@ -27,7 +29,14 @@ class LogSeen:
 
 
 def claim_partition(
-    parts: Parts, log: LogSeen, partition: int, *, owner: str, now: datetime, held: Claimed | None = None
+    parts: Parts,
+    log: LogSeen,
+    partition: int,
+    *,
+    owner: str,
+    now: datetime,
+    held: Claimed | None = None,
+    files: KeyFiles | None = None,
 ) -> Claimed:
     """Claim a partition for this incarnation of its topic.
 
@@ -43,14 +52,16 @@ def claim_partition(
     if position.incarnation != log.incarnation:
         position = change_incarnation(parts, lease, position, log.incarnation)
     elif held is not None and (held.lease.epoch, held.position) == (lease.epoch - 1, position):
-        return Claimed(lease, position, held.known)
+        if held.keeper is not None:
+            held.keeper.renew(lease)
+        return Claimed(lease, position, held.known, held.keeper)
+    if held is not None and held.keeper is not None:
+        held.keeper.close()
     for intent in retry("reading given-up blocks", lambda: ledger.abandoned(lease)):
         # An insert that was under way when the block was given up may have ended since.
         forget(parts, lease, intent)
     asked_at = now if position.intent is None else position.intent.intended_at
-    since = horizon_start(asked_at)
-    keys = retry("reading keys", lambda: parts.store.keys(partition, since, position.intent))
-    index = KeyIndex().with_added(keys, int(asked_at.timestamp()) - HORIZON_S)
+    index, keeper = load_index(parts, lease, asked_at, position.intent, files)
     get_logger("streams").info(
         "claimed",
         partition=partition,
@@ -59,8 +70,20 @@ def claim_partition(
         next_offset=position.next_offset,
         open_block=position.intent is not None,
         known=len(index),
+        in_files=0 if keeper is None else sum(len(segment.run) for segment in keeper.segments),
     )
-    return Claimed(lease, position, Known(index, position.sequences, position.unreadable_run))
+    return Claimed(lease, position, Known(index, position.sequences, position.unreadable_run), keeper)
+
+
+def load_index(
+    parts: Parts, lease: Lease, asked_at: datetime, leaving_out: Intent | None, files: KeyFiles | None
+) -> tuple[KeyIndex, KeyKeeper | None]:
+    """The keys that the partition's blocks claimed within the horizon before ``asked_at``, but for one block's."""
+    since = horizon_start(asked_at)
+    if files is not None:
+        return files.load(parts.retry, lease, since, leaving_out)
+    keys = parts.retry("reading keys", lambda: parts.store.keys(lease.partition, since, leaving_out))
+    return KeyIndex().with_added(keys, int(asked_at.timestamp()) - HORIZON_S), None
 
 
 def forget(parts: Parts, lease: Lease, intent: Intent) -> None:
@@ -86,7 +109,10 @@ def change_incarnation(parts: Parts, lease: Lease, position: Position, incarnati
 
 
 class Claims:
-    """Claims partitions for one worker, and remembers what it had of them, so that a rebalance costs little."""
+    """Claims partitions for one worker, and remembers what it had of them, so that a rebalance costs little.
+
+    Without ``files`` all keys stay in memory.
+    """
 
     def __init__(
         self,
@@ -97,8 +123,10 @@ class Claims:
         clock: Clock,
         log_unchanged: Callable[[], bool] = lambda: True,
         rows_max: int = BLOCK_EVENTS_MAX,
+        files: KeyFiles | None = None,
     ) -> None:
         self._parts = parts
+        self._files = files
         self._log = log
         self._owner = owner
         self._clock = clock
@@ -116,6 +144,7 @@ class Claims:
             owner=self._owner,
             now=self._clock.now(),
             held=None if had is None else had.claimed,
+            files=self._files,
         )
         ours = Partition(self._parts, claimed, log_unchanged=self._log_unchanged, rows_max=self._rows_max)
         self._had[partition] = ours

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from streams.key_index import U64, Flags, KeyIndex, KeyRun
+from streams.key_filter import U64
+from streams.key_index import Flags, KeyIndex, KeyRun
 from streams.rows import CONFLICT, DUPLICATE, REJECTED, STORED
 
 Places = npt.NDArray[np.int64]

@@ -1,23 +1,23 @@
 """The keys of earlier blocks: sorted 128-bit arrays in a few levels, merged as they grow.
 
-A run is what one block (or a rebuild) claimed. Runs are merged so that each is several times larger than the next,
-which keeps their number logarithmic. An index never changes: ``with_added`` returns a new one that shares the large
-runs, so a block's answer stays the same however often it is asked. Runs in files can stand beside runs in memory:
-all that a probe needs of a run is sorted high words.
+A run is what one block (or a rebuild) claimed. Recent runs are merged so that each is several times larger than the
+next, which keeps their number logarithmic; older ones, in files or on their way there, stand beside them. An index
+never changes: ``with_added`` returns a new one that shares the large runs, so a block's answer stays the same however
+often it is asked.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-U64 = npt.NDArray[np.uint64]
+from streams.key_filter import U64, GrowingFilter, Places, spread
+
 U32 = npt.NDArray[np.uint32]
 Flags = npt.NDArray[np.bool_]
-Word = TypeVar("Word", np.uint64, np.uint32)
 
 # A run is merged with the one before it unless that is at least this many times larger.
 GROWTH = 4
@@ -25,15 +25,24 @@ GROWTH = 4
 
 @dataclass(frozen=True, slots=True)
 class KeyRun:
-    """Keys in the order of their high words, each with the hash of its body and when it was stored (in seconds)."""
+    """Keys in the order of their high words, each with the hash of its body and when it was stored (in seconds).
+
+    ``starts`` is given for large runs: where the keys of each of equal shares of the high words begin, and the end.
+    """
 
     high: U64
     low: U64
     body: U64
     stored_s: U32
+    starts: U32 | None = None
 
     def __len__(self) -> int:
         return len(self.high)
+
+    def part(self, start: int, end: int) -> KeyRun:
+        """The keys at these places."""
+        cut = slice(start, end)
+        return KeyRun(self.high[cut], self.low[cut], self.body[cut], self.stored_s[cut])
 
     def newer_than(self, since_s: int) -> KeyRun:
         """The keys stored at ``since_s`` or later."""
@@ -45,12 +54,17 @@ class KeyRun:
 
 @dataclass(frozen=True, slots=True)
 class KeyIndex:
-    """All keys that earlier blocks claimed, newest run last."""
+    """All keys that earlier blocks claimed, newest run last; ``older`` runs are not merged any more.
+
+    ``known`` is shared with later indexes, and knows of their keys too.
+    """
 
     runs: tuple[KeyRun, ...] = ()
+    older: tuple[KeyRun, ...] = ()
+    known: GrowingFilter | None = None
 
     def __len__(self) -> int:
-        return sum(len(run) for run in self.runs)
+        return sum(len(run) for run in (*self.older, *self.runs))
 
     def probe(self, high: U64, low: U64, since_s: int) -> tuple[Flags, U64]:
         """Which keys are known from blocks stored at ``since_s`` or later, and the body hash each was claimed with.
@@ -59,55 +73,89 @@ class KeyIndex:
         """
         found = np.zeros(len(high), dtype=np.bool_)
         body = np.zeros(len(high), dtype=np.uint64)
-        for run in self.runs:
-            probe_run(run, high, low, since_s=since_s, found=found, body=body)
+        if self.known is None:
+            return found, body
+        places = self.known.perhaps_known(high)
+        high, low = high[places], low[places]
+        for run in (*self.older, *self.runs):
+            hits, at = probe_run(run, high, low, since_s)
+            found[places[hits]] = True
+            body[places[hits]] = run.body[at]
         return found, body
 
     def with_added(self, run: KeyRun, since_s: int) -> KeyIndex:
         """This index and the keys of one more block; keys stored before ``since_s`` may be forgotten."""
         if not len(run):
             return self
+        known = self.known or GrowingFilter(len(run))
+        known.add(run.high, [old.high for old in (*self.older, *self.runs)])
         runs = [*self.runs, run]
         while len(runs) > 1 and len(runs[-2]) < GROWTH * len(runs[-1]):
             newer, older = runs.pop(), runs.pop()
-            runs.append(merged(older.newer_than(since_s), newer))
-        return KeyIndex(tuple(runs))
+            runs.append(merged([older, newer]).newer_than(since_s))
+        return KeyIndex(tuple(runs), self.older, known)
+
+    def put_by(self) -> KeyIndex:
+        """The same keys, with the recent runs among the older ones: what comes is merged among itself."""
+        return replace(self, runs=(), older=(*self.older, *self.runs))
+
+    def exchanged(self, old: Sequence[KeyRun], new: KeyRun) -> KeyIndex:
+        """``new`` in the place of older runs that hold the same keys, but perhaps for forgotten ones."""
+        gone = {id(run) for run in old}
+        first = min(place for place, run in enumerate(self.older) if id(run) in gone)
+        kept = [run for run in self.older if id(run) not in gone]
+        return replace(self, older=(*kept[:first], new, *kept[first:]))
 
 
-def probe_run(run: KeyRun, high: U64, low: U64, *, since_s: int, found: Flags, body: U64) -> None:
-    """Set ``found`` and ``body`` for the keys that one run holds."""
-    places = np.searchsorted(run.high, high)
-    asked = np.flatnonzero(places < len(run))
-    places = places[asked]
+def probe_run(run: KeyRun, high: U64, low: U64, since_s: int) -> tuple[Places, Places]:
+    """Which of the keys one run holds: their places among those asked for, and in the run."""
+    at = first_places(run, high)
+    asked = np.flatnonzero(at < len(run))
+    at = at[asked]
+    hits, places = [asked[:0]], [at[:0]]
     # High words are equal for the same key, and almost never for two: one pass, and a second one for the rare rest.
     while len(asked):
-        same = run.high[places] == high[asked]
-        asked, places = asked[same], places[same]
-        hit = (run.low[places] == low[asked]) & (run.stored_s[places] >= since_s)
-        found[asked[hit]] = True
-        body[asked[hit]] = run.body[places[hit]]
-        asked, places = asked[~hit], places[~hit] + 1
-        inside = places < len(run)
-        asked, places = asked[inside], places[inside]
+        same = np.flatnonzero(run.high[at] == high[asked])
+        if not len(same):
+            break
+        asked, at = asked[same], at[same]
+        hit = (run.low[at] == low[asked]) & (run.stored_s[at] >= since_s)
+        hits.append(asked[hit])
+        places.append(at[hit])
+        asked, at = asked[~hit], at[~hit] + 1
+        inside = at < len(run)
+        asked, at = asked[inside], at[inside]
+    return np.concatenate(hits), np.concatenate(places)
 
 
-def merged(older: KeyRun, newer: KeyRun) -> KeyRun:
-    """Both runs as one."""
-    places = np.searchsorted(older.high, newer.high, side="right") + np.arange(len(newer))
-    from_older = np.ones(len(older) + len(newer), dtype=np.bool_)
-    from_older[places] = False
+def first_places(run: KeyRun, high: U64) -> Places:
+    """For each high word the first place in the run whose high word is not smaller."""
+    if run.starts is None:
+        return np.searchsorted(run.high, high)
+    # A binary search of all at once, within each one's share: the waits for memory overlap.
+    share = spread(high, len(run.starts) - 1)
+    low, top = run.starts[share].astype(np.int64), run.starts[share + 1].astype(np.int64)
+    width = int((top - low).max(initial=0))
+    while width:
+        middle = (low + top) >> 1
+        smaller = run.high.take(middle, mode="clip") < high
+        # Where nothing is left to halve, the middle is the place already found.
+        smaller &= low < top
+        low, top = np.where(smaller, middle + 1, low), np.where(smaller, top, middle)
+        width >>= 1
+    return low
 
-    def interleave(left: npt.NDArray[Word], right: npt.NDArray[Word]) -> npt.NDArray[Word]:
-        result = np.empty(len(from_older), dtype=left.dtype)
-        result[from_older] = left
-        result[places] = right
-        return result
 
+def merged(runs: Sequence[KeyRun]) -> KeyRun:
+    """All runs as one."""
+    high = np.concatenate([run.high for run in runs])
+    # Told that order matters, numpy looks for sorted stretches and merges them: ten times cheaper than sorting.
+    order = np.argsort(high, kind="stable")
     return KeyRun(
-        interleave(older.high, newer.high),
-        interleave(older.low, newer.low),
-        interleave(older.body, newer.body),
-        interleave(older.stored_s, newer.stored_s),
+        high.take(order),
+        np.concatenate([run.low for run in runs]).take(order),
+        np.concatenate([run.body for run in runs]).take(order),
+        np.concatenate([run.stored_s for run in runs]).take(order),
     )
 
 

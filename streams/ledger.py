@@ -49,6 +49,29 @@ class Seal:
     dead_letters: tuple[DeadLetter, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class SealedBlock:
+    """A block that is done, told apart from any other by when it was announced and what it holds.
+
+    ``next_offset`` is the offset after its last.
+    """
+
+    incarnation: int
+    next_offset: int
+    intended_at: datetime
+    digest: str
+
+
+class SealedBlocks(Protocol):
+    """The part of a ledger that says which blocks are sealed. Raises ``Transient`` when out of reach."""
+
+    def last_sealed(self, lease: Lease) -> SealedBlock | None:
+        """The partition's youngest sealed block, if it has any."""
+
+    def has_sealed(self, lease: Lease, block: SealedBlock) -> bool:
+        """Whether this very block is sealed in the partition."""
+
+
 class Ledger(Protocol):
     """One row a block, one row a partition. Every call is one transaction.
 

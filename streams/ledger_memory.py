@@ -9,7 +9,7 @@ from typing import Literal
 from core.clock import Clock
 from core.errors import Stop
 from streams.dead_letter import DeadLetter
-from streams.ledger import Lease, Position, Seal
+from streams.ledger import Lease, Position, Seal, SealedBlock
 from streams.plan import Intent
 from streams.sequences import SealedSequences
 
@@ -111,6 +111,23 @@ class MemoryLedger:
         """See ``Ledger.abandoned``."""
         blocks = self.partitions[lease.topic, lease.partition].blocks
         return tuple(block.intent for block in reversed(blocks) if block.state == "abandoned")[:100]
+
+    def last_sealed(self, lease: Lease) -> SealedBlock | None:
+        """See ``SealedBlocks.last_sealed``."""
+        return max(self._sealed(lease), key=lambda block: (block.incarnation, block.next_offset), default=None)
+
+    def has_sealed(self, lease: Lease, block: SealedBlock) -> bool:
+        """See ``SealedBlocks.has_sealed``."""
+        return block in self._sealed(lease)
+
+    def _sealed(self, lease: Lease) -> list[SealedBlock]:
+        return [
+            SealedBlock(
+                block.intent.incarnation, block.intent.last_offset + 1, block.intent.intended_at, block.seal.digest
+            )
+            for block in self.partitions[lease.topic, lease.partition].blocks
+            if block.state == "sealed" and block.seal is not None
+        ]
 
     def enter(self, lease: Lease, incarnation: int) -> None:
         """See ``Ledger.enter``."""

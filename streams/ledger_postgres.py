@@ -7,7 +7,20 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, DateTime, Engine, Row, Table, func, insert, literal_column, select, text, update
+from sqlalchemy import (
+    Connection,
+    DateTime,
+    Engine,
+    Row,
+    Select,
+    Table,
+    func,
+    insert,
+    literal_column,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from catalog.version import current_version
@@ -15,7 +28,7 @@ from core.db import transaction
 from core.errors import Stop
 from streams.dead_letter_rows import letter_rows
 from streams.incarnation import number_incarnation
-from streams.ledger import Lease, Position, Seal
+from streams.ledger import Lease, Position, Seal, SealedBlock
 from streams.plan import Intent
 from streams.sequences import SealedSequences
 from streams.tables import dead_letters, stream_blocks, stream_partitions
@@ -146,6 +159,25 @@ class PostgresLedger:
         with self._transaction() as connection:
             return tuple(as_intent(row) for row in connection.execute(given_up))
 
+    def last_sealed(self, lease: Lease) -> SealedBlock | None:
+        """See ``SealedBlocks.last_sealed``."""
+        youngest = (
+            sealed_blocks(lease)
+            .order_by(stream_blocks.c.incarnation.desc(), stream_blocks.c.first_offset.desc())
+            .limit(1)
+        )
+        with self._transaction() as connection:
+            row = connection.execute(youngest).one_or_none()
+        return None if row is None else as_sealed(row)
+
+    def has_sealed(self, lease: Lease, block: SealedBlock) -> bool:
+        """See ``SealedBlocks.has_sealed``."""
+        there = sealed_blocks(lease).where(
+            stream_blocks.c.incarnation == block.incarnation, stream_blocks.c.last_offset == block.next_offset - 1
+        )
+        with self._transaction() as connection:
+            return any(as_sealed(row) == block for row in connection.execute(there))
+
     def enter(self, lease: Lease, incarnation: int) -> None:
         """See ``Ledger.enter``."""
         with self._transaction() as connection:
@@ -192,6 +224,16 @@ def open_intent(connection: Connection, topic: str, partition: int) -> Intent | 
 def as_intent(row: Row[Any]) -> Intent:
     """A row of ``stream_blocks`` as what was announced."""
     return Intent(row.incarnation, row.first_offset, row.last_offset, row.catalog_version, row.intended_at)
+
+
+def sealed_blocks(lease: Lease) -> Select[Any]:
+    """The partition's sealed blocks."""
+    return select(stream_blocks).where(same_partition(stream_blocks, lease), stream_blocks.c.state == "sealed")
+
+
+def as_sealed(row: Row[Any]) -> SealedBlock:
+    """A row of ``stream_blocks`` as what was sealed."""
+    return SealedBlock(row.incarnation, row.last_offset + 1, row.intended_at, row.digest)
 
 
 def close_block(connection: Connection, lease: Lease, intent: Intent, values: dict[str, Any]) -> bool:

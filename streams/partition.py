@@ -7,20 +7,26 @@ from dataclasses import dataclass
 
 from core.errors import Stop
 from core.limits import BLOCK_EVENTS_MAX
-from streams.block import HORIZON_S, Counts, Known
+from streams.block import HORIZON_S, BlockResult, Counts, Known
 from streams.decode import Message
-from streams.ledger import Lease, Position
-from streams.plan import AtHand, Form, Hole, Redo, Skip, Wait, plan_next
+from streams.key_index import KeyIndex
+from streams.key_keeper import KeyKeeper
+from streams.ledger import Lease, Position, SealedBlock
+from streams.plan import AtHand, Form, Hole, Intent, Redo, Skip, Wait, plan_next
 from streams.sink import Parts, write_block
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A partition that is ours: the lease, where it stands, and the other half of its next block's input."""
+    """A partition that is ours: the lease, where it stands, and the other half of its next block's input.
+
+    ``keeper`` puts older keys into files; without one all stay in memory.
+    """
 
     lease: Lease
     position: Position
     known: Known
+    keeper: KeyKeeper | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +90,6 @@ class Partition:
     def _write(self, step: Form | Redo, messages: Sequence[Message]) -> Counts:
         lease, position, known = self.claimed.lease, self.claimed.position, self.claimed.known
         intent, result = write_block(self._parts, lease, position.incarnation, step, messages=messages, known=known)
-        since_s = int(intent.intended_at.timestamp()) - HORIZON_S
         sequences = known.sequences.with_added(result.sequences)
         marks = [mark for mark in (position.watermark, result.watermark) if mark is not None]
         self.claimed = Claimed(
@@ -97,6 +102,15 @@ class Partition:
                 unreadable_run=result.unreadable_run,
                 watermark=max(marks, default=None),
             ),
-            Known(known.index.with_added(result.claimed, since_s), sequences, result.unreadable_run),
+            Known(self._index_after(intent, result), sequences, result.unreadable_run),
+            self.claimed.keeper,
         )
         return result.counts
+
+    def _index_after(self, intent: Intent, result: BlockResult) -> KeyIndex:
+        index, keeper = self.claimed.known.index, self.claimed.keeper
+        since_s = int(intent.intended_at.timestamp()) - HORIZON_S
+        if keeper is None:
+            return index.with_added(result.claimed, since_s)
+        block = SealedBlock(intent.incarnation, intent.last_offset + 1, intent.intended_at, result.digest)
+        return keeper.with_added(index, result.claimed, block, since_s)

@@ -12,7 +12,7 @@ import pyarrow as pa
 from core.limits import DEDUPE_HORIZON_DAYS
 from streams.key_index import KeyRun
 from streams.plan import Intent
-from streams.rebuild import claimed_keys
+from streams.rebuild import KeysWanted, claimed_keys, count_keys, read_keys
 from streams.rows import TABLES
 
 OF_BLOCK = "incarnation = {incarnation:UInt32} AND partition = {partition:UInt16} AND block_first = {first:UInt64}"
@@ -66,7 +66,15 @@ class ClickHouseStore:
 
     def keys(self, partition: int, horizon_from: datetime, leaving_out: Intent | None) -> KeyRun:
         """See ``BlockStore.keys``."""
-        return claimed_keys(self._usage.query_frame, partition, horizon_from, leaving_out)
+        return claimed_keys(self._usage.query_frame, KeysWanted(partition, horizon_from, leaving_out))
+
+    def count_keys(self, wanted: KeysWanted) -> int:
+        """See ``KeySource.count_keys``."""
+        return count_keys(self._usage.query_frame, wanted)
+
+    def read_keys(self, wanted: KeysWanted, first: int, last: int) -> KeyRun:
+        """See ``KeySource.read_keys``."""
+        return read_keys(self._usage.query_frame, wanted, first, last)
 
     def forget(self, partition: int, intent: Intent) -> None:
         """See ``BlockStore.forget``."""

@@ -12,6 +12,7 @@ from streams.arrow import one_chunk
 from streams.dedupe import split_keys
 from streams.key_index import KeyRun, sorted_run
 from streams.plan import Intent
+from streams.rebuild import KeysWanted
 from streams.rows import EVENTS, HELD, SCHEMAS, STORED, TABLES
 
 
@@ -31,11 +32,27 @@ class MemoryStore:
 
     def keys(self, partition: int, horizon_from: datetime, leaving_out: Intent | None) -> KeyRun:
         """See ``BlockStore.keys``."""
+        return self._keys(KeysWanted(partition, horizon_from, leaving_out))
+
+    def count_keys(self, wanted: KeysWanted) -> int:
+        """See ``KeySource.count_keys``."""
+        return len(self._keys(wanted))
+
+    def read_keys(self, wanted: KeysWanted, first: int, last: int) -> KeyRun:
+        """See ``KeySource.read_keys``."""
+        found = self._keys(wanted)
+        start, end = np.searchsorted(found.high, np.array([first, last], dtype=np.uint64))
+        end += np.count_nonzero(found.high[end:] == last)
+        return found.part(int(start), int(end))
+
+    def _keys(self, wanted: KeysWanted) -> KeyRun:
         events = self.tables[EVENTS]
-        kept = pc.and_(pc.equal(events["partition"], partition), pc.greater_equal(events["stored_at"], horizon_from))
+        recent = pc.greater_equal(events["stored_at"], wanted.horizon_from)
+        kept = pc.and_(pc.equal(events["partition"], wanted.partition), recent)
+        kept = pc.and_(kept, at_or_after(events, *wanted.after))
         kept = pc.and_(kept, pc.is_in(events["fate"], pa.array([STORED, HELD], pa.int8())))
-        if leaving_out is not None:
-            kept = pc.and_not(kept, in_block(events, partition, leaving_out))
+        if wanted.leaving_out is not None:
+            kept = pc.and_not(kept, in_block(events, wanted.partition, wanted.leaving_out))
         found = events.filter(kept)
         high, low = split_keys(one_chunk(found, "key"))
         stored_s = np.asarray(one_chunk(found, "stored_at").cast(pa.int64())) // 1_000_000
@@ -45,6 +62,13 @@ class MemoryStore:
         """See ``BlockStore.forget``."""
         for table, rows in self.tables.items():
             self.tables[table] = rows.filter(pc.invert(in_block(rows, partition, intent)))
+
+
+def at_or_after(rows: pa.Table, incarnation: int, offset: int) -> pa.ChunkedArray:
+    """Which rows are of blocks that begin at this offset of this life of the log, or later."""
+    same_log = pc.equal(rows["incarnation"], incarnation)
+    later = pc.and_(same_log, pc.greater_equal(rows["block_first"], offset))
+    return pc.or_(pc.greater(rows["incarnation"], incarnation), later)
 
 
 def in_block(rows: pa.Table, partition: int, intent: Intent) -> pa.ChunkedArray:

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from time import sleep
 
 from confluent_kafka.admin import AdminClient
@@ -22,6 +23,7 @@ from streams.catalog_cache import CatalogCache
 from streams.claim import Claims, LogSeen
 from streams.desk import Desk
 from streams.driver import EXIT_DONE, Driver, DriverSettings, Hooks
+from streams.key_files import KeyFiles
 from streams.ledger_postgres import PostgresLedger
 from streams.retry import Retry, RetryPolicy
 from streams.sink import Moment, Parts, no_failpoint
@@ -48,9 +50,10 @@ async def work(settings: Settings, failpoint: Callable[[Moment], None] = no_fail
     admin = open_admin(settings)
     topic_id = wait_for_topic(admin, settings.topic, settings.partitions, clock)
     books = open_books(settings, pool_size=2)
+    ledger, store = PostgresLedger(books), ClickHouseStore(open_usage_store(settings))
     parts = Parts(
-        ledger=PostgresLedger(books),
-        store=ClickHouseStore(open_usage_store(settings)),
+        ledger=ledger,
+        store=store,
         catalog=CatalogCache(books),
         retry=Retry(RetryPolicy(), clock, sleep),
         failpoint=failpoint,
@@ -65,6 +68,7 @@ async def work(settings: Settings, failpoint: Callable[[Moment], None] = no_fail
         owner=f"{socket.gethostname()}:{os.getpid()}",
         clock=clock,
         log_unchanged=unchanged,
+        files=KeyFiles(settings.home / "dedupe" / settings.topic, ledger, store, ThreadPoolExecutor(1, "keys")),
     )
     driver = Driver(
         driver_settings(settings), Desk(claims.claim), Hooks(unchanged, after_ack=lambda: failpoint("after_ack"))

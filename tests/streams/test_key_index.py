@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.dedupe import judge_copies
-from streams.key_index import KeyIndex, KeyRun, sorted_run
+from streams.key_index import KeyIndex, KeyRun, first_places, merged, sorted_run
+from streams.key_segment import ShareCounts
 from streams.rows import CONFLICT, DUPLICATE, REJECTED, STORED
+from tests.streams.key_builders import random_run
 
 # Few high words, so that keys often share them: the rare case in life is the common one here.
 keys = st.tuples(st.integers(0, 6), st.integers(0, 6))
@@ -56,6 +58,38 @@ def test_old_keys_are_not_found_and_go_with_the_next_merge() -> None:
 
     assert found.tolist() == [False]
     assert len(index.with_added(run_of({(2, 2): 5}, stored_s=200), 101)) == 1
+
+
+@given(
+    st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 9), max_size=60),
+    st.lists(st.integers(0, 2**64 - 1), max_size=9),
+)
+@settings(max_examples=200)
+def test_shares_lead_to_the_places_that_a_plain_search_finds(held: list[int], others: list[int]) -> None:
+    """Also where the keys are anything but evenly spread."""
+    high = u64(sorted(held))
+    shares = ShareCounts(len(held))
+    shares.add(high)
+    run = KeyRun(high, high, high, high.astype(np.uint32), shares.starts())
+    asked = u64(sorted([*held, *others, 0, 2**64 - 1]))
+
+    assert first_places(run, asked).tolist() == np.searchsorted(high, asked).tolist()
+
+
+def test_exchanged_runs_answer_as_before() -> None:
+    """Runs that moved into one file stand in its place, between those before and after."""
+    blocks = [random_run(1000, seed) for seed in range(5)]
+    index = KeyIndex()
+    for block in blocks:
+        index = index.with_added(block, 0).put_by()
+
+    changed = index.exchanged(index.older[1:4], merged(index.older[1:4]))
+
+    assert [len(run) for run in changed.older] == [1000, 3000, 1000]
+    for block in blocks:
+        found, body = changed.probe(block.high, block.low, 0)
+        assert found.all()
+        assert body.tolist() == block.body.tolist()
 
 
 def test_runs_stay_few() -> None:
