@@ -18,8 +18,9 @@ from rating.charge import INSTANT, QUANTITY
 
 CELL = ("merchant_id", "customer_id", "meter_id")
 
+# A line that was corrected is held against the windows that it was corrected from.
 LINES = """
-    SELECT merchant_id, customer_id, meter_id, aggregation, quantity::text,
+    SELECT merchant_id, customer_id, meter_id, aggregation, coalesce(corrected_from, quantity)::text,
         (extract(epoch FROM period_start) * 1000000)::bigint, (extract(epoch FROM period_end) * 1000000)::bigint,
         (extract(epoch FROM cutoff) * 1000000)::bigint
     FROM charge_lines WHERE parked_reason IS NULL

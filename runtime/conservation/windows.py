@@ -9,10 +9,11 @@ from decimal import Decimal
 
 from sqlalchemy import Connection, text
 
-from catalog.meter import Filter, Meter
+from catalog.meter import Meter
 from catalog.snapshot import load_snapshot
 from catalog.version import current_version
 from clickhouse.client import UsageStore
+from clickhouse.recompute import Rule, rule_sql
 from clickhouse.report import LATEST
 
 # The first version at which each meter counted as it does now, and that of the oldest block.
@@ -26,23 +27,13 @@ WINDOWS = """
 """
 EVENTS = """
     SELECT toString(merchant_id) AS merchant_id, count() AS events,
-        toDecimal128(sum(toDecimal256OrZero(properties[{{value:String}}], 12)), 12) AS quantity
-    FROM usage_events
-    WHERE fate = 'stored' AND stored_at <= {{cutoff:DateTime64(6, 'UTC')}} AND type = {{type:String}} AND {filters}
+        toDecimal128(sum([value]), 12) AS quantity
+    FROM usage_events WHERE fate = 'stored' AND stored_at <= {cutoff:DateTime64(6, 'UTC')} AND [counts]
     GROUP BY merchant_id
 """
 
 Counted = tuple[int, Decimal]
 NOTHING: Counted = (0, Decimal(0))
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What a meter counts, whoever owns it; merchants with equal meters are asked for at once."""
-
-    event_type: str
-    value_property: str
-    filters: tuple[Filter, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +65,8 @@ def window_faults(
     since = {row[0]: (row[1], row[2]) for row in connection.execute(METER_SINCE)}
     counted = load_windows(store, cutoff)
     faults = []
-    for question, asked in by_question(meters).items():
-        events = load_events(store, question, cutoff)
+    for rule, asked in by_rule(meters).items():
+        events = load_events(store, rule, cutoff)
         for meter in asked:
             found = counted.get(meter.meter_id, NOTHING)
             expected = events.get(meter.merchant_id, NOTHING)
@@ -93,11 +84,11 @@ def agrees(meter: Meter, found: Counted, expected: Counted, *, whole: bool) -> b
     return found[0] == expected[0] and (meter.aggregation != "sum" or found[1] == expected[1])
 
 
-def by_question(meters: tuple[Meter, ...]) -> dict[Question, list[Meter]]:
-    """Meters that are asked for together."""
-    groups: dict[Question, list[Meter]] = defaultdict(list)
+def by_rule(meters: tuple[Meter, ...]) -> dict[Rule, list[Meter]]:
+    """Meters by what they count, whoever owns them; those that count alike are asked for at once."""
+    groups: dict[Rule, list[Meter]] = defaultdict(list)
     for meter in meters:
-        groups[Question(meter.event_type, meter.value_property or "", meter.filters)].append(meter)
+        groups[Rule(meter.event_type, meter.value_property, meter.filters)].append(meter)
     return groups
 
 
@@ -107,28 +98,9 @@ def load_windows(store: UsageStore, cutoff: datetime) -> dict[str, Counted]:
     return {meter_id: (events, quantity) for meter_id, events, quantity in rows}
 
 
-def load_events(store: UsageStore, question: Question, cutoff: datetime) -> dict[str, Counted]:
+def load_events(store: UsageStore, rule: Rule, cutoff: datetime) -> dict[str, Counted]:
     """Events and sum of the stored events that a meter counts, by merchant."""
-    parameters: dict[str, object] = {
-        "type": question.event_type,
-        "value": question.value_property,
-        "cutoff": cutoff,
-    }
-    conditions = ["1"]
-    for index, condition in enumerate(question.filters):
-        sql, bound = filter_sql(condition, f"f{index}")
-        conditions.append(sql)
-        parameters |= bound
-    frame = store.query_frame(EVENTS.format(filters=" AND ".join(conditions)), parameters)
-    rows = frame.select("merchant_id", "events", "quantity").iter_rows()
-    return {merchant_id: (events, quantity) for merchant_id, events, quantity in rows}
-
-
-def filter_sql(condition: Filter, name: str) -> tuple[str, dict[str, object]]:
-    """A filter as SQL with its parameters. A missing property equals nothing: ``ne`` and ``not_in`` hold for it."""
-    there = f"mapContains(properties, {{{name}p:String}})"
-    if condition.op == "exists":
-        return there, {f"{name}p": condition.property}
-    listed = f"({there} AND has({{{name}v:Array(String)}}, properties[{{{name}p:String}}]))"
-    sql = f"NOT {listed}" if condition.op in {"ne", "not_in"} else listed
-    return sql, {f"{name}p": condition.property, f"{name}v": list(condition.values)}
+    sql = rule_sql(rule, "m")
+    question = EVENTS.replace("[value]", sql.value).replace("[counts]", sql.counts)
+    rows = store.query_frame(question, {"cutoff": cutoff, **sql.parameters}).select("merchant_id", "events", "quantity")
+    return {merchant_id: (events, quantity) for merchant_id, events, quantity in rows.iter_rows()}
