@@ -18,7 +18,7 @@ from clickhouse.client import UsageStore
 from clickhouse.schema import USAGE_WINDOWS
 from core.clock import ManualClock
 from core.db import transaction
-from runtime.close import Closed, close_books
+from runtime.close import LEDGER_ALONE, Closed, Completeness, close_books
 
 PERIOD = "2023-11"
 NOON = datetime(2023, 11, 20, 12, tzinfo=UTC)
@@ -111,9 +111,17 @@ class Month:
         *,
         merchant: str | None = None,
         commit: bool = True,
+        completeness: Completeness = LEDGER_ALONE,
         on_step: Callable[[str], None] = lambda _step: None,
     ) -> Closed:
         """Close the month, as the command does."""
         return close_books(
-            self.books, self.store, self.clock, period, merchant=merchant, commit=commit, on_step=on_step
+            self.books,
+            self.store,
+            self.clock,
+            period,
+            merchant=merchant,
+            commit=commit,
+            completeness=completeness,
+            on_step=on_step,
         )
