@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -57,11 +57,14 @@ def claim_partition(
         return Claimed(lease, position, held.known, held.keeper)
     if held is not None and held.keeper is not None:
         held.keeper.close()
-    for intent in retry("reading given-up blocks", lambda: ledger.abandoned(lease)):
+    given_up = retry("reading given-up blocks", lambda: ledger.abandoned(lease))
+    for intent in given_up:
         # An insert that was under way when the block was given up may have ended since.
         forget(parts, lease, intent)
     asked_at = now if position.intent is None else position.intent.intended_at
-    index, keeper = load_index(parts, lease, asked_at, position.intent, files)
+    # One may also end between these lines: its keys are nobody's, and its events come again in the new log.
+    leaving_out = given_up if position.intent is None else (*given_up, position.intent)
+    index, keeper = load_index(parts, lease, asked_at, leaving_out, files)
     get_logger("streams").info(
         "claimed",
         partition=partition,
@@ -76,9 +79,9 @@ def claim_partition(
 
 
 def load_index(
-    parts: Parts, lease: Lease, asked_at: datetime, leaving_out: Intent | None, files: KeyFiles | None
+    parts: Parts, lease: Lease, asked_at: datetime, leaving_out: Sequence[Intent], files: KeyFiles | None
 ) -> tuple[KeyIndex, KeyKeeper | None]:
-    """The keys that the partition's blocks claimed within the horizon before ``asked_at``, but for one block's."""
+    """The keys that the partition's blocks claimed within the horizon before ``asked_at``, but for some blocks'."""
     since = horizon_start(asked_at)
     if files is not None:
         return files.load(parts.retry, lease, since, leaving_out)

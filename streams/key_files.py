@@ -42,13 +42,13 @@ class KeyFiles:
     keys_at_once: int = KEYS_AT_ONCE
 
     def load(
-        self, retry: Retry, lease: Lease, horizon_from: datetime, leaving_out: Intent | None
+        self, retry: Retry, lease: Lease, horizon_from: datetime, leaving_out: Sequence[Intent]
     ) -> tuple[KeyIndex, KeyKeeper | None]:
         """All keys of the partition's sealed blocks since ``horizon_from``, and the keeper of what follows.
 
         Without a keeper if the disk fails: everything then stays in memory.
         """
-        wanted = KeysWanted(lease.partition, horizon_from, leaving_out)
+        wanted = KeysWanted(lease.partition, horizon_from, tuple(leaving_out))
         try:
             return self._load(retry, lease, wanted)
         except OSError as error:

@@ -25,7 +25,7 @@ CLAIMED = """
     FROM usage_events
     WHERE partition = {partition:UInt16} AND fate IN ('stored', 'held')
       AND stored_at >= fromUnixTimestamp64Micro({since_us:Int64}, 'UTC')
-      AND NOT (incarnation = {incarnation:UInt32} AND block_first = {block_first:UInt64})
+      AND NOT has(arrayZip({out_incarnations:Array(UInt32)}, {out_firsts:Array(UInt64)}), (incarnation, block_first))
       AND (incarnation > {after_incarnation:UInt32}
            OR (incarnation = {after_incarnation:UInt32} AND block_first >= {after_offset:UInt64}))
 """
@@ -39,14 +39,14 @@ SLICE = """
 
 @dataclass(frozen=True, slots=True)
 class KeysWanted:
-    """The keys that a partition's blocks claimed since ``horizon_from``, but for those of one block.
+    """The keys that a partition's blocks claimed since ``horizon_from``, but for those of blocks left out.
 
     Only those of blocks at or after the (incarnation, offset) ``after``.
     """
 
     partition: int
     horizon_from: datetime
-    leaving_out: Intent | None
+    leaving_out: tuple[Intent, ...]
     after: tuple[int, int] = (0, 0)
 
 
@@ -112,9 +112,8 @@ def parameters_of(wanted: KeysWanted) -> dict[str, object]:
     return {
         "partition": wanted.partition,
         "since_us": int(wanted.horizon_from.timestamp() * 1_000_000),
-        # Incarnations count from 1: nothing is left out then.
-        "incarnation": 0 if out is None else out.incarnation,
-        "block_first": 0 if out is None else out.first_offset,
+        "out_incarnations": [intent.incarnation for intent in out],
+        "out_firsts": [intent.first_offset for intent in out],
         "after_incarnation": after[0],
         "after_offset": after[1],
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -37,8 +37,8 @@ class BlockStore(Protocol):
     def insert(self, table: str, rows: pa.Table, token: str) -> None:
         """Store rows under a token. A repeat with the same token is harmless, and stores nothing."""
 
-    def keys(self, partition: int, horizon_from: datetime, leaving_out: Intent | None) -> KeyRun:
-        """The keys that a partition's blocks claimed since ``horizon_from``, but for those of one block."""
+    def keys(self, partition: int, horizon_from: datetime, leaving_out: Sequence[Intent]) -> KeyRun:
+        """The keys that a partition's blocks claimed since ``horizon_from``, but for those of some blocks."""
 
     def forget(self, partition: int, intent: Intent) -> None:
         """Remove a block's rows; when it returns they are gone. A block without rows costs little.
@@ -64,9 +64,9 @@ class ClickHouseStore:
         """See ``BlockStore.insert``."""
         self._usage.insert_frame(table, rows, token=token)
 
-    def keys(self, partition: int, horizon_from: datetime, leaving_out: Intent | None) -> KeyRun:
+    def keys(self, partition: int, horizon_from: datetime, leaving_out: Sequence[Intent]) -> KeyRun:
         """See ``BlockStore.keys``."""
-        return claimed_keys(self._usage.query_frame, KeysWanted(partition, horizon_from, leaving_out))
+        return claimed_keys(self._usage.query_frame, KeysWanted(partition, horizon_from, tuple(leaving_out)))
 
     def count_keys(self, wanted: KeysWanted) -> int:
         """See ``KeySource.count_keys``."""

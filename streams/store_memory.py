@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import numpy as np
@@ -30,9 +31,9 @@ class MemoryStore:
         self._tokens.add((table, token))
         self.tables[table] = pa.concat_tables([self.tables[table], rows]).combine_chunks()
 
-    def keys(self, partition: int, horizon_from: datetime, leaving_out: Intent | None) -> KeyRun:
+    def keys(self, partition: int, horizon_from: datetime, leaving_out: Sequence[Intent]) -> KeyRun:
         """See ``BlockStore.keys``."""
-        return self._keys(KeysWanted(partition, horizon_from, leaving_out))
+        return self._keys(KeysWanted(partition, horizon_from, tuple(leaving_out)))
 
     def count_keys(self, wanted: KeysWanted) -> int:
         """See ``KeySource.count_keys``."""
@@ -51,8 +52,8 @@ class MemoryStore:
         kept = pc.and_(pc.equal(events["partition"], wanted.partition), recent)
         kept = pc.and_(kept, at_or_after(events, *wanted.after))
         kept = pc.and_(kept, pc.is_in(events["fate"], pa.array([STORED, HELD], pa.int8())))
-        if wanted.leaving_out is not None:
-            kept = pc.and_not(kept, in_block(events, wanted.partition, wanted.leaving_out))
+        for intent in wanted.leaving_out:
+            kept = pc.and_not(kept, in_block(events, wanted.partition, intent))
         found = events.filter(kept)
         high, low = split_keys(one_chunk(found, "key"))
         stored_s = np.asarray(one_chunk(found, "stored_at").cast(pa.int64())) // 1_000_000

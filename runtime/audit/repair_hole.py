@@ -146,7 +146,7 @@ def fill(
     assert evidence.log is not None, "the messages came from it"
     version = current_version(connection)
     now = connection.execute(NOW).scalar_one()
-    keys = ClickHouseStore(parts.store).keys(lease.partition, horizon_start(now), None)
+    keys = ClickHouseStore(parts.store).keys(lease.partition, horizon_start(now), ())
     index = KeyIndex().with_added(keys, int(now.timestamp()) - HORIZON_S)
     done: list[tuple[Intent, BlockResult]] = []
     left = list(messages)

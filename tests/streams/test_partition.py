@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import get_args
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -232,7 +233,7 @@ def test_a_partition_taken_back_keeps_its_keys() -> None:
     asked = []
 
     class Counting(MemoryStore):
-        def keys(self, partition: int, horizon_from: datetime, leaving_out: Intent | None) -> KeyRun:
+        def keys(self, partition: int, horizon_from: datetime, leaving_out: Sequence[Intent]) -> KeyRun:
             asked.append(partition)
             return super().keys(partition, horizon_from, leaving_out)
 
@@ -246,3 +247,29 @@ def test_a_partition_taken_back_keeps_its_keys() -> None:
     assert len(asked) == 1
     assert counts is not None
     assert counts.duplicates == counts.received
+
+
+def test_an_insert_that_ends_while_its_block_is_given_up_takes_nothing_away() -> None:
+    """Its rows come after they were deleted and before the keys are read: the new log's copies still are the first."""
+    ledger, late = MemoryLedger(ManualClock(NOON), lambda: 1), list[tuple[str, pa.Table, str]]()
+
+    class Slow(MemoryStore):
+        def insert(self, table: str, rows: pa.Table, token: str) -> None:
+            if token.startswith("usage:1:"):
+                late.append((table, rows, token))
+                raise Killed
+            super().insert(table, rows, token)
+
+        def keys(self, partition: int, horizon_from: datetime, leaving_out: Sequence[Intent]) -> KeyRun:
+            while late:
+                super().insert(*late.pop())
+            return super().keys(partition, horizon_from, leaving_out)
+
+    store = Slow()
+    with pytest.raises(Killed):
+        drive(claim(ledger, store), log_of(1))
+    drive(claim(ledger, store, incarnation=2), log_of(1))
+
+    claim(ledger, store, incarnation=2)
+
+    assert stored(store) == ["0"]

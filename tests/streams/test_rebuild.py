@@ -30,7 +30,7 @@ def test_slices_join_without_gap_or_overlap(usage_store: UsageStore) -> None:
     since = NOON - timedelta(days=1)
 
     for keys_at_once in (1000, 130, 7):
-        found = claimed_keys(usage_store.query_frame, KeysWanted(0, since, None), keys_at_once=keys_at_once)
+        found = claimed_keys(usage_store.query_frame, KeysWanted(0, since, ()), keys_at_once=keys_at_once)
 
         assert found.high.tolist() == result.claimed.high.tolist()
         assert found.body.tolist() == result.claimed.body.tolist()

@@ -68,7 +68,7 @@ def test_the_keys_of_stored_and_held_events_come_back(store: BlockStore) -> None
     result = block([[*events(3), held, Said("bad", {"tokens": "x"}), held]])
     write(store, result)
 
-    found = store.keys(2, NOON - timedelta(days=1), None)
+    found = store.keys(2, NOON - timedelta(days=1), ())
 
     assert result.counts.held == 1
     assert found.high.tolist() == result.claimed.high.tolist()
@@ -78,14 +78,15 @@ def test_the_keys_of_stored_and_held_events_come_back(store: BlockStore) -> None
 
 
 def test_keys_of_other_partitions_of_old_blocks_and_of_the_open_block_stay_away(store: BlockStore) -> None:
-    """A partition knows its own keys, within the horizon, and none of the block that is to be done again."""
-    later = Intent(1, 2, 3, 1, NOON + timedelta(hours=1))
+    """A partition knows its own keys, within the horizon, and none of blocks to be done again or given up."""
+    later, given_up = Intent(1, 2, 3, 1, NOON + timedelta(hours=1)), Intent(2, 0, 1, 1, NOON)
+    write(store, block([events(6, "gone")], given_up), given_up)
     write(store, block([events(2, "old")], Intent(1, 8, 8, 1, NOON - timedelta(days=3))), Intent(1, 8, 8, 1, NOON))
     write(store, block([events(3, "other")], INTENT, 1), INTENT, 1)
     write(store, block([events(4, "kept")]))
     write(store, block([events(5, "open")], later), later)
 
-    assert len(store.keys(2, NOON - timedelta(days=1), later)) == 4
+    assert len(store.keys(2, NOON - timedelta(days=1), (later, given_up))) == 4
 
 
 def test_a_forgotten_block_leaves_nothing(store: BlockStore, rows_kept: Callable[[str], int]) -> None:
