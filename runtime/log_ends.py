@@ -9,7 +9,7 @@ from api.freshness import LogEnds
 from core.clock import Clock
 
 # Freshness is told beside an answer: it must not keep the answer waiting.
-ANSWER_S = 2.0
+ANSWER_S = 1.0
 
 
 def look_at_log(admin: AdminClient, topic: str, clock: Clock) -> LogEnds | None:

@@ -19,15 +19,18 @@ from rich.table import Table
 from rich.text import Text
 from sqlalchemy import Connection, select
 
+from api.freshness import complete_until
 from catalog.merchants import find_merchant
 from catalog.tables import merchants
 from clickhouse.report import EARLIEST, LATEST, ROWS_MAX, Grain, UsageQuestion, usage_by
+from core.clock import SystemClock
 from core.db import transaction
 from core.errors import Refused
 from core.period import day_start
 from core.quantity import plain_text
+from runtime.log_ends import look_at_log
 from runtime.settings import load_settings
-from runtime.wiring import open_books, open_usage_store
+from runtime.wiring import open_admin, open_books, open_usage_store
 
 TABLE_ROWS = 100
 PIPED_WIDTH = 200
@@ -66,18 +69,24 @@ def usage(
         # One row more than is shown tells whether there are more.
         limit=rows_max if whole else rows_max + 1,
     )
-    found, codes = ask(question, merchant)
+    found, codes, until = ask(question, merchant)
     rows = [shown(row, codes, hours, by, group) for row in found.iter_rows(named=True)]
+    if whole:
+        said = None if until is None else until.isoformat()
+        rows = [row | {"complete_until": said} for row in rows]
     if json:
         sys.stdout.write(orjson.dumps(rows).decode() + "\n")
     elif as_csv:
         write_csv(rows, sys.stdout)
     else:
-        print_table(rows, rows_max, by)
+        print_table(rows, rows_max, by, until)
 
 
-def ask(question: UsageQuestion, merchant: str | None) -> tuple[pl.DataFrame, dict[str, str]]:
-    """The usage asked for, and the merchants' codes by id; raises ``Refused`` for an unknown merchant."""
+def ask(question: UsageQuestion, merchant: str | None) -> tuple[pl.DataFrame, dict[str, str], datetime | None]:
+    """The usage asked for, the merchants' codes by id, and until when it is complete, if that can be told.
+
+    Raises ``Refused`` for an unknown merchant.
+    """
     settings = load_settings()
     with ExitStack() as opened:
         books = open_books(settings)
@@ -85,9 +94,13 @@ def ask(question: UsageQuestion, merchant: str | None) -> tuple[pl.DataFrame, di
         with transaction(books) as connection:
             codes = merchant_codes(connection)
             chosen = (merchant_id(connection, merchant, codes),) if merchant else ()
+        # Before usage is read: what is promised now must be in it.
+        log = look_at_log(open_admin(settings), settings.topic, SystemClock())
+        with transaction(books) as connection:
+            until = complete_until(connection, settings.topic, log)
         store = open_usage_store(settings)
         opened.callback(store.close)
-        return usage_by(store, replace(question, merchant_ids=chosen)), codes
+        return usage_by(store, replace(question, merchant_ids=chosen)), codes, until
 
 
 def merchant_codes(connection: Connection) -> dict[str, str]:
@@ -144,8 +157,8 @@ def write_csv(rows: list[Row], out: TextIO) -> None:
         writer.writerows(rows)
 
 
-def print_table(rows: list[Row], rows_max: int, by: Grain) -> None:
-    """A table of at most ``rows_max`` rows, and a word if there are more or none."""
+def print_table(rows: list[Row], rows_max: int, by: Grain, until: datetime | None) -> None:
+    """A table of at most ``rows_max`` rows, until when it is complete, and a word if there are more or none."""
     # A pipe has no width of its own; folding to 80 columns would break numbers.
     console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
     if not rows:
@@ -160,6 +173,8 @@ def print_table(rows: list[Row], rows_max: int, by: Grain) -> None:
         # Names come from outside: as Text they are shown, not read as markup.
         table.add_row(*map(Text, cells))
     console.print(table)
+    if until is not None:
+        console.print(f"Complete until {until:%Y-%m-%d %H:%M:%S} UTC: what was acknowledged before is in it.")
     if len(rows) > rows_max:
         console.print(f"The first {rows_max} rows. Ask for more with --limit, --json or --csv.")
 

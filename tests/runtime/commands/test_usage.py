@@ -71,6 +71,8 @@ def test_a_merchants_days_are_exact_in_json() -> None:
             "from": "2023-11-20T00:00:00+00:00",
             "events": 6,
             "quantity": "18059974.3",
+            # Nobody answers for the log, and nothing was ever sealed.
+            "complete_until": None,
         }
     ]
 
