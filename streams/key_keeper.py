@@ -23,8 +23,8 @@ from streams.ledger import Lease, SealedBlock
 SEGMENTS_FEW = 5
 SEGMENT_GROWTH = 3
 # Keys merged for each key that a block claims, and for a block at all: more would be a pause that is felt.
-MERGED_PER_KEY = 32
-MERGED_PER_BLOCK = (1 << 14, 1 << 20)
+MERGED_PER_KEY = 16
+MERGED_PER_BLOCK = (1 << 14, 1 << 19)
 # A clock that steps back must not make keys wanted that were forgotten.
 HORIZON_SLACK_S = 86_400
 

@@ -11,6 +11,9 @@ from streams.key_index import KeyRun, merged
 from streams.key_segment import Covers, KeySums, Segment
 from streams.key_segment_writer import SegmentWriter
 
+# A portion should fit the processor's cache.
+PORTION_KEYS = 1 << 15
+
 
 class KeyMerge:
     """One merge under way: ``runs`` from memory, or those of ``segments``, go into one file.
@@ -40,16 +43,25 @@ class KeyMerge:
 
     def step(self, keys: int) -> bool:
         """Merge about so many keys; says whether all are merged."""
+        for start in range(0, keys, PORTION_KEYS):
+            if self._portion(min(PORTION_KEYS, keys - start)):
+                break
+        for segment in self.segments:
+            # Otherwise the whole of all sources would be resident at the end of a merge.
+            segment.let_go()
+        return self._ended()
+
+    def _portion(self, keys: int) -> bool:
         total = max(1, sum(map(len, self.runs)))
         ends = next_ends(self.runs, self._at, [1 + keys * len(run) // total for run in self.runs])
         portion = [run.part(at, end) for run, at, end in zip(self.runs, self._at, ends, strict=True)]
         for sums, part in zip(self._sums, portion, strict=bool(self._sums)):
             sums.add(part)
         self._at = ends
-        for segment in self.segments:
-            # Otherwise the whole of all sources would be resident at the end of a merge.
-            segment.let_go()
         self._writer.append(merged(portion).newer_than(self._since_s))
+        return self._ended()
+
+    def _ended(self) -> bool:
         return all(at == len(run) for at, run in zip(self._at, self.runs, strict=True))
 
     def finish(self, covers: Covers) -> Segment:
