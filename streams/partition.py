@@ -41,7 +41,8 @@ class Partition:
     """Keeps a partition's place between its blocks. Not for use by two threads at once.
 
     ``log_unchanged`` is asked before a block is done again: if the log was made anew in the meantime, other messages
-    stand at the same offsets, and the old tokens would swallow them.
+    stand at the same offsets, and the old tokens would swallow them. It must be sure: without an answer it may not
+    return, and raises ``Stop``.
     """
 
     def __init__(

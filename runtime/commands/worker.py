@@ -17,12 +17,13 @@ from core.clock import SystemClock
 from core.errors import Transient
 from core.logs import configure_logs, get_logger
 from runtime.settings import Settings, load_settings
-from runtime.topic import describe, ensure_topic, wait_for_topic
+from runtime.topic import describe, ensure_topic
 from runtime.wiring import open_admin, open_books, open_usage_store
 from streams.catalog_cache import CatalogCache
 from streams.claim import Claims, LogSeen
 from streams.desk import Desk
 from streams.driver import EXIT_DONE, Driver, DriverSettings, Hooks
+from streams.find_log import find_log
 from streams.key_files import KeyFiles
 from streams.ledger_postgres import PostgresLedger
 from streams.retry import Retry, RetryPolicy
@@ -48,7 +49,6 @@ async def work(settings: Settings, failpoint: Callable[[Moment], None] = no_fail
     """Wire the parts together and drive them; returns the exit code. ``failpoint`` is for tests."""
     clock = SystemClock()
     admin = open_admin(settings)
-    topic_id = wait_for_topic(admin, settings.topic, settings.partitions, clock)
     books = open_books(settings, pool_size=2)
     ledger, store = PostgresLedger(books), ClickHouseStore(open_usage_store(settings))
     parts = Parts(
@@ -58,21 +58,20 @@ async def work(settings: Settings, failpoint: Callable[[Moment], None] = no_fail
         retry=Retry(RetryPolicy(), clock, sleep),
         failpoint=failpoint,
     )
-    unchanged = topic_watch(admin, settings.topic, settings.partitions, topic_id)
-    incarnation = parts.retry(
-        "numbering the log", lambda: parts.ledger.register(settings.topic, topic_id, settings.partitions)
-    )
+    topic, partitions = settings.topic, settings.partitions
+    found = find_log(parts.retry, ledger, topic, partitions, lambda: ensure_topic(admin, topic, partitions))
+    look = topic_look(admin, topic, partitions)
     claims = Claims(
         parts,
-        LogSeen(settings.topic, incarnation),
+        LogSeen(topic, found.incarnation),
         owner=f"{socket.gethostname()}:{os.getpid()}",
         clock=clock,
-        log_unchanged=unchanged,
-        files=KeyFiles(settings.home / "dedupe" / settings.topic, ledger, store, ThreadPoolExecutor(1, "keys")),
+        # A block may only be done again on a log that surely is the same: no answer is no answer here.
+        log_unchanged=lambda: parts.retry("looking at the log", look) == found.topic_id,
+        files=KeyFiles(settings.home / "dedupe" / topic, ledger, store, ThreadPoolExecutor(1, "keys")),
     )
-    driver = Driver(
-        driver_settings(settings), Desk(claims.claim), Hooks(unchanged, after_ack=lambda: failpoint("after_ack"))
-    )
+    hooks = Hooks(topic_watch(look, found.topic_id), after_ack=lambda: failpoint("after_ack"))
+    driver = Driver(driver_settings(settings), Desk(claims.claim), hooks)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop_soon, driver)
@@ -98,24 +97,30 @@ def driver_settings(settings: Settings) -> DriverSettings:
     )
 
 
-def topic_watch(admin: AdminClient, topic: str, partitions: int, topic_id: str) -> Callable[[], bool]:
-    """Says whether the topic still has this id; True as well when the broker does not answer.
+def topic_look(admin: AdminClient, topic: str, partitions: int) -> Callable[[], str]:
+    """Gives the topic's present id; raises ``Transient`` when the broker does not answer.
 
     A broker that came back without the topic gets it again, which shows that the log was made anew.
     """
 
-    def described() -> str:
-        return describe(admin, topic)[1]
+    def look() -> str:
+        try:
+            return describe(admin, topic)[1]
+        except Transient as error:
+            get_logger("streams").warning("the topic was not found", error=str(error))
+            return ensure_topic(admin, topic, partitions)
 
-    def made() -> str:
-        return ensure_topic(admin, topic, partitions)
+    return look
+
+
+def topic_watch(look: Callable[[], str], topic_id: str) -> Callable[[], bool]:
+    """Says whether the topic still has this id; True as well when the broker does not answer."""
 
     def unchanged() -> bool:
-        for look in (described, made):
-            try:
-                return look() == topic_id
-            except Transient as error:
-                get_logger("streams").warning("the broker does not answer", error=str(error))
-        return True
+        try:
+            return look() == topic_id
+        except Transient as error:
+            get_logger("streams").warning("the broker does not answer", error=str(error))
+            return True
 
     return unchanged
