@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-KAFKA_HOME ?= .millrace/kafka-node
+KAFKA_FOLDER ?= .millrace/kafka-node
 KAFKA_PORT ?= 9092
 # What talks to a log, and can be given any.
 ON_KAFKA := tests/streams tests/ingest tests/runtime --ignore=tests/runtime/embedded
@@ -26,8 +26,8 @@ demo: install ## set everything up from nothing, stream 500,000 events, bill the
 up: install ## start the whole stack on this machine and keep it serving
 	@$(BIN)/millrace up
 
-kafka: install ## run a real Apache Kafka (Java, Maven) in KAFKA_HOME on KAFKA_PORT, until Ctrl-C
-	@$(BIN)/millrace kafka --folder $(KAFKA_HOME) --port $(KAFKA_PORT)
+kafka: install ## run a real Apache Kafka (Java, Maven) in KAFKA_FOLDER on KAFKA_PORT, until Ctrl-C
+	@$(BIN)/millrace kafka --folder $(KAFKA_FOLDER) --port $(KAFKA_PORT)
 
 test: install ## run the tests, on real engines started for them
 	$(BIN)/python -m pytest -m "not faults and not kafka"
