@@ -53,7 +53,7 @@ class KeyFiles:
             return self._load(retry, lease, wanted)
         except OSError as error:
             get_logger("streams").warning("no files for the dedupe index", partition=lease.partition, why=str(error))
-            return KeyIndex().with_added(joined(list(self._read(retry, wanted))), 0), None
+            return KeyIndex().with_added(joined(list(self._read(retry, wanted, self._count(retry, wanted)))), 0), None
 
     def _load(self, retry: Retry, lease: Lease, wanted: KeysWanted) -> tuple[KeyIndex, KeyKeeper]:
         folder = KeyFolder(self.folder / str(lease.partition), lease)
@@ -65,12 +65,15 @@ class KeyFiles:
         parts: list[KeyRun] = []
         last = retry("asking for a block", lambda: self.blocks.last_sealed(lease))
         # What nobody sealed has no place in files; such rows are another ledger's.
-        if last is not None and self._count(retry, wanted) > self.memory_keys:
-            covers = Covers(lease.topic, lease.partition, wanted.after, point_after(last))
-            segments.append(self._write(retry, wanted, folder.new_file(), covers))
+        total = self._count(retry, wanted)
+        if last is not None and total > self.memory_keys:
+            writer = SegmentWriter(folder.new_file(), total)
+            for part in self._read(retry, wanted, total):
+                writer.append(part)
+            segments.append(writer.finish(Covers(lease.topic, lease.partition, wanted.after, point_after(last))))
             complete_to = last
         else:
-            parts = list(self._read(retry, wanted))
+            parts = list(self._read(retry, wanted, total))
         if complete_to is not None and segments:
             folder.publish(folder.manifest(complete_to, segments), () if found is None else (found.manifest,))
         index = index_of(segments).with_added(joined(parts), 0)
@@ -79,17 +82,10 @@ class KeyFiles:
     def _count(self, retry: Retry, wanted: KeysWanted) -> int:
         return retry("counting keys", lambda: self.source.count_keys(wanted))
 
-    def _read(self, retry: Retry, wanted: KeysWanted) -> Iterator[KeyRun]:
+    def _read(self, retry: Retry, wanted: KeysWanted, total: int) -> Iterator[KeyRun]:
         """The keys in the order of their high words, a few at a time: one answer with all would not fit."""
-        for first, last in slices(self._count(retry, wanted), self.keys_at_once):
+        for first, last in slices(total, self.keys_at_once):
             yield retry("reading keys", partial(self.source.read_keys, wanted, first, last))
-
-    def _write(self, retry: Retry, wanted: KeysWanted, path: Path, covers: Covers) -> Segment:
-        """All keys into one file."""
-        writer = SegmentWriter(path, self._count(retry, wanted))
-        for part in self._read(retry, wanted):
-            writer.append(part)
-        return writer.finish(covers)
 
 
 def index_of(segments: Sequence[Segment]) -> KeyIndex:

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 import polars as pl
 
-from streams.key_index import KeyRun
+from streams.key_index import KeyRun, sorted_run
 from streams.plan import Intent
 
 Query = Callable[[str, Mapping[str, object] | None], pl.DataFrame]
@@ -25,12 +25,14 @@ CLAIMED = """
     FROM usage_events
     WHERE partition = {partition:UInt16} AND fate IN ('stored', 'held')
       AND stored_at >= fromUnixTimestamp64Micro({since_us:Int64}, 'UTC')
-      AND NOT has(arrayZip({out_incarnations:Array(UInt32)}, {out_firsts:Array(UInt64)}), (incarnation, block_first))
+      AND (incarnation, block_first) NOT IN (
+          SELECT block.1, block.2
+          FROM (SELECT arrayJoin(arrayZip({out_incarnations:Array(UInt32)}, {out_firsts:Array(UInt64)})) AS block))
       AND (incarnation > {after_incarnation:UInt32}
            OR (incarnation = {after_incarnation:UInt32} AND block_first >= {after_offset:UInt64}))
 """
-HIGH = "reinterpretAsUInt64(reverse(substring(key, 1, 8)))"
-LOW = "reinterpretAsUInt64(reverse(substring(key, 9, 8)))"
+HIGH = "byteSwap(reinterpretAsUInt64(substring(key, 1, 8)))"
+LOW = "byteSwap(reinterpretAsUInt64(substring(key, 9, 8)))"
 # Keys compare as bytes, so that a slice is found without taking each key apart.
 SLICE = """
       AND key >= toFixedString(unhex({from:String}), 16) AND key <= toFixedString(unhex({to:String}), 16)
@@ -75,11 +77,11 @@ def count_keys(query: Query, wanted: KeysWanted) -> int:
 def read_keys(query: Query, wanted: KeysWanted, first: int, last: int) -> KeyRun:
     """The keys whose high words lie between two, both included."""
     found = query(
-        f"SELECT {HIGH} AS high, {LOW} AS low, body_hash AS body, toUInt32(stored_at) AS stored_s {CLAIMED} {SLICE} "
-        "ORDER BY high",
+        f"SELECT {HIGH} AS high, {LOW} AS low, body_hash AS body, toUInt32(stored_at) AS stored_s {CLAIMED} {SLICE}",
         {**parameters_of(wanted), "from": f"{first:016x}{'0' * 16}", "to": f"{last:016x}{'f' * 16}"},
     )
-    return KeyRun(
+    # Sorting here takes a tenth of the time that ClickHouse takes for it.
+    return sorted_run(
         found["high"].to_numpy().astype(np.uint64),
         found["low"].to_numpy().astype(np.uint64),
         found["body"].to_numpy().astype(np.uint64),
