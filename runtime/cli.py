@@ -11,6 +11,7 @@ from runtime.commands.api import api
 from runtime.commands.apply import apply
 from runtime.commands.audit import audit_command, auditor
 from runtime.commands.close import close
+from runtime.commands.dead_letters import dead_letters_app
 from runtime.commands.demo import demo
 from runtime.commands.event import event
 from runtime.commands.events import events
@@ -51,6 +52,7 @@ def build_app() -> typer.Typer:
     app.command()(invoices)
     app.command()(invoice)
     app.command("audit")(audit_command)
+    app.add_typer(dead_letters_app, name="dead-letters", help="What could not be counted: look, mend, send again.")
     app.command()(migrate)
     app.command(rich_help_panel="Processes")(gateway)
     app.command(rich_help_panel="Processes")(worker)

@@ -1,0 +1,1 @@
+"""Dead letters after the fact: looked at, mended and sent again, or discarded with a reason."""
