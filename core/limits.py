@@ -36,6 +36,9 @@ PARTITIONS_DEFAULT = 4
 # Streams.
 BLOCK_EVENTS_MAX = 100_000
 DEAD_LETTER_RUN_MAX = 10_000
+# No more than this share of a block with so many events or more may be rejected: beyond it something of ours is wrong.
+DEAD_LETTER_EVENTS_MIN = 1_000
+DEAD_LETTER_PERCENT_MAX = 50
 
 assert DECOMPRESSED_BYTES_MAX >= BODY_BYTES_MAX, "a plain body must fit what a packed one may unfold to"
 assert DEDUPE_HORIZON_DAYS >= EVENT_AGE_DAYS_MAX, "a copy may come as late as its event; it must still be known"

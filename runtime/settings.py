@@ -11,6 +11,7 @@ from typing import Literal, get_args
 import orjson
 
 from core.errors import Refused
+from core.limits import DEAD_LETTER_PERCENT_MAX
 
 DEFAULT_TOPIC = "millrace.usage-events"
 # The log that a stack starts for itself: the in-memory broker from a wheel, or Apache Kafka from its Maven artifacts.
@@ -31,6 +32,8 @@ class Settings:
     partitions: int
     # Set when the log is the embedded broker, which keeps it in memory: the gateway then journals to disk.
     journal_dir: Path | None
+    # The share of a block's events that may be dead letters before the worker stops; 100 lets all pass.
+    dead_letter_percent_max: int = DEAD_LETTER_PERCENT_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,7 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
         topic=env.get("MILLRACE_TOPIC", DEFAULT_TOPIC),
         partitions=number(env, "MILLRACE_PARTITIONS", 4),
         journal_dir=Path(journal) if journal else None,
+        dead_letter_percent_max=number(env, "MILLRACE_DEAD_LETTER_PERCENT_MAX", DEAD_LETTER_PERCENT_MAX),
     )
 
 

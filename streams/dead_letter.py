@@ -8,13 +8,18 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 import pyarrow as pa
 
+from core.errors import Stop
+from core.limits import DEAD_LETTER_EVENTS_MIN
 from streams.compiled import NONE, Compiled
 from streams.decode import Unreadable
 from streams.measure import REASONS, Measured
+from streams.rows import REJECTED
 
 WHOLE_MESSAGE = -1
+PERCENT = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,31 @@ def of_events(
             message=explained(event, int(measured.refused_by[row]), catalog),
             payload=as_payload(event),
             raw=None,
+        )
+
+
+def refuse_poison(events: pa.Table, percent_max: int, *, events_min: int = DEAD_LETTER_EVENTS_MIN) -> None:
+    """Raise ``Stop`` when so many of a block's events (EVENTS_SCHEMA) are rejected that the release must be wrong.
+
+    Both the share of all events and the merchants' own shares, averaged, must be above ``percent_max``: a merchant
+    who sends nothing but bad events is no reason to stop everybody, nor are single bad events of many.
+    """
+    count = events.num_rows
+    if percent_max >= PERCENT or count < events_min:
+        return
+    bad = np.asarray(events.column("fate").combine_chunks()) == REJECTED
+    if bad.sum() * PERCENT <= percent_max * count:
+        return
+    shares = (
+        pl.DataFrame({"merchant": pl.from_arrow(events.column("merchant_id")), "bad": bad})
+        .group_by("merchant")
+        .agg(percent=pl.col("bad").sum() * PERCENT / pl.len())
+    )
+    average = shares["percent"].sum() / shares.height
+    if average > percent_max:
+        raise Stop(
+            f"{int(bad.sum())} of {count} events of one block would be dead letters, {average:.1f} % averaged over "
+            f"{shares.height} merchants; more than {percent_max} % stop the stream"
         )
 
 

@@ -26,6 +26,7 @@ from typing import Literal
 
 from streams.block import BlockResult, Known, process_block
 from streams.compiled import Compiled
+from streams.dead_letter import refuse_poison
 from streams.decode import Message
 from streams.ledger import Lease, Ledger, Seal
 from streams.plan import Form, Intent, Redo
@@ -43,13 +44,17 @@ def no_failpoint(_moment: Moment) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a block needs from outside. ``failpoint`` is called at each moment between two steps, for tests."""
+    """What a block needs from outside. ``failpoint`` is called at each moment between two steps, for tests.
+
+    Above ``dead_letter_percent_max`` of rejected events a block is not written: see ``refuse_poison``.
+    """
 
     ledger: Ledger
     store: BlockStore
     catalog: Callable[[int], Compiled]
     retry: Retry
     failpoint: Callable[[Moment], None] = no_failpoint
+    dead_letter_percent_max: int = 100
 
 
 def write_block(
@@ -62,6 +67,7 @@ def write_block(
     catalog = parts.retry("reading the catalog", lambda: parts.catalog(intent.catalog_version))
     place = BlockPlace(intent.intended_at, incarnation, lease.partition, intent.first_offset)
     result = process_block(messages, place, catalog, known)
+    refuse_poison(result.events, parts.dead_letter_percent_max)
     tokens = block_tokens(lease.topic, lease.partition, intent)
     insert(parts, EVENTS, result, tokens)
     parts.failpoint("after_events")

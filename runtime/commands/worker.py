@@ -57,6 +57,7 @@ async def work(settings: Settings, failpoint: Callable[[Moment], None] = no_fail
         catalog=CatalogCache(books),
         retry=Retry(RetryPolicy(), clock, sleep),
         failpoint=failpoint,
+        dead_letter_percent_max=settings.dead_letter_percent_max,
     )
     topic, partitions = settings.topic, settings.partitions
     found = find_log(parts.retry, ledger, topic, partitions, lambda: ensure_topic(admin, topic, partitions))
