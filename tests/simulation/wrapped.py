@@ -1,0 +1,67 @@
+"""A ledger and a store that pass every call on: what a mutation leaves alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import pyarrow as pa
+
+from streams.key_index import KeyRun
+from streams.ledger import Lease, Ledger, Position, Seal
+from streams.plan import Intent
+from streams.store import BlockStore
+
+
+class Ledgers:
+    """``Ledger`` on another one."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+
+    def register(self, topic: str, topic_id: str, partitions: int) -> int:
+        """See ``Ledger.register``."""
+        return self.ledger.register(topic, topic_id, partitions)
+
+    def claim(self, topic: str, partition: int, owner: str, incarnation: int) -> tuple[Lease, Position]:
+        """See ``Ledger.claim``."""
+        return self.ledger.claim(topic, partition, owner, incarnation)
+
+    def intend(self, lease: Lease, incarnation: int, first_offset: int, last_offset: int) -> Intent:
+        """See ``Ledger.intend``."""
+        return self.ledger.intend(lease, incarnation, first_offset, last_offset)
+
+    def seal(self, lease: Lease, intent: Intent, seal: Seal) -> None:
+        """See ``Ledger.seal``."""
+        self.ledger.seal(lease, intent, seal)
+
+    def abandon(self, lease: Lease, intent: Intent) -> None:
+        """See ``Ledger.abandon``."""
+        self.ledger.abandon(lease, intent)
+
+    def abandoned(self, lease: Lease) -> tuple[Intent, ...]:
+        """See ``Ledger.abandoned``."""
+        return self.ledger.abandoned(lease)
+
+    def enter(self, lease: Lease, incarnation: int) -> None:
+        """See ``Ledger.enter``."""
+        self.ledger.enter(lease, incarnation)
+
+
+class Stores:
+    """``BlockStore`` on another one."""
+
+    def __init__(self, store: BlockStore) -> None:
+        self.store = store
+
+    def insert(self, table: str, rows: pa.Table, token: str) -> None:
+        """See ``BlockStore.insert``."""
+        self.store.insert(table, rows, token)
+
+    def keys(self, partition: int, horizon_from: datetime, leaving_out: Sequence[Intent]) -> KeyRun:
+        """See ``BlockStore.keys``."""
+        return self.store.keys(partition, horizon_from, leaving_out)
+
+    def forget(self, partition: int, intent: Intent) -> None:
+        """See ``BlockStore.forget``."""
+        self.store.forget(partition, intent)
