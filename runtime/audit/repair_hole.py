@@ -19,6 +19,7 @@ from time import sleep
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, text
+from sqlalchemy.dialects.postgresql import insert as upsert
 
 from catalog.version import current_version
 from core.db import transaction
@@ -194,4 +195,5 @@ def seal_rows(connection: Connection, lease: Lease, intent: Intent, result: Bloc
         )
     )
     for rows in letter_rows(lease, intent, result.dead_letters, LETTERS_AT_ONCE):
-        connection.execute(insert(dead_letters), rows)
+        # Those of a block that the ledger lost may still be there.
+        connection.execute(upsert(dead_letters).on_conflict_do_nothing(), rows)

@@ -15,6 +15,7 @@ from sqlalchemy import text
 
 from core.clock import SystemClock
 from core.db import transaction
+from runtime.audit.keep import last_reports
 from runtime.close import close_books
 from runtime.commands.demo import connected
 from runtime.conservation.drain import wait_until_drained
@@ -115,6 +116,10 @@ def test_all_invariants_hold_and_each_is_seen_to_break(running: Running) -> None
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=200)
     assert done.returncode == 0, done.stdout + done.stderr
     assert [line[:10] for line in done.stdout.splitlines()] == [f"I{number}  holds " for number in range(1, 10)]
+    with transaction(running.parts.books) as connection:
+        scheduled = last_reports(connection, running.parts.topic, 100)
+    assert scheduled, "the auditor of the stack looks every second"
+    assert [report.findings for report in scheduled if not report.ok] == []
     for change, undo, names in BREAKING:
         running.write(change)
         assert running.broken() == names, change
