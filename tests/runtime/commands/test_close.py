@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import orjson
 import pytest
 import typer
-from sqlalchemy import Engine
+from confluent_kafka import Producer
+from sqlalchemy import Engine, text
 from typer.testing import CliRunner, Result
 
 from clickhouse.client import UsageStore
-from core.errors import Refused
+from core.db import transaction
+from core.errors import Conflict, Refused
 from runtime.commands.close import EXIT_PARKED, close
 from runtime.commands.invoice import invoice
 from runtime.commands.invoices import invoices
 from runtime.embedded.endpoints import Endpoints
+from tests.rating.blocks import block_of, merchant_of, put_block
 from tests.rating.month import PERIOD, Month, merchant_yaml
+from tests.streams.builders import Said
 
 TIERED = """merchant: {code: birch, name: Birch}
 meters:
@@ -153,8 +158,8 @@ def test_an_invoice_is_listed_and_shown_with_its_lines(month: Month) -> None:
 
     assert "ACME-000001" in listed
     assert "47.61 USD" in listed
-    for text in ("acme to code", "18,059,974", "45.15 USD", "2.46 USD", "47.61 USD"):
-        assert text in shown
+    for words in ("acme to code", "18,059,974", "45.15 USD", "2.46 USD", "47.61 USD"):
+        assert words in shown
 
 
 def test_an_explanation_shows_exact_numbers_and_their_evidence(month: Month) -> None:
@@ -163,7 +168,7 @@ def test_an_explanation_shows_exact_numbers_and_their_evidence(month: Month) -> 
 
     shown = run("invoice", "ACME-000001", "--explain").stdout
 
-    for text in (
+    for words in (
         "18059974 × 0.0000025 = 45.149935",
         "245896 × 0.00001 = 2.45896",
         "45.15 USD, half away from zero (worked out again: agrees)",
@@ -173,7 +178,7 @@ def test_an_explanation_shows_exact_numbers_and_their_evidence(month: Month) -> 
         "2 events in 2 windows of meter context_tokens (sum)",
         "2023-11-20 12:01       1 events            59,974",
     ):
-        assert text in shown
+        assert words in shown
 
 
 def test_an_explanation_as_json_holds_every_window(month: Month) -> None:
@@ -195,5 +200,72 @@ def test_tiers_are_explained_one_by_one_in_the_plans_currency(month: Month) -> N
 
     shown = run("invoice", "BIRCH-000001", "--explain").stdout
 
-    for text in ("0 to 10", "10 × 2 + 100 = 120", "3 × 0.5 = 1.5", "120 + 1.5 = 121.5", "122 JPY, half away"):
-        assert text in shown
+    for words in ("0 to 10", "10 × 2 + 100 = 120", "3 × 0.5 = 1.5", "120 + 1.5 = 121.5", "122 JPY, half away"):
+        assert words in shown
+
+
+def test_messages_that_nobody_stored_are_refused_by_their_offsets(
+    month: Month, endpoints: Endpoints, topic: str
+) -> None:
+    """What lies in the log is waited for; whoever closes all the same is told again what lacks."""
+    producer = Producer({"bootstrap.servers": endpoints.kafka, "linger.ms": 200, "log_level": 2})
+    for _ in range(3):
+        producer.produce(topic, b"an envelope", partition=1)
+    producer.flush(10)
+
+    with pytest.raises(Conflict, match="partition 1: offsets 0 to 2 of the log are not stored yet") as caught:
+        run("close", "--period", PERIOD, "--wait", "0.3")
+    dry = run("close", "--period", PERIOD, "--wait", "0", "--dry-run").stdout
+    closed = said("close", "--period", PERIOD, "--wait", "0", "--even-if-incomplete")
+
+    assert caught.value.code == "period_not_complete"
+    assert "a close would be refused" in dry
+    assert closed["finalized"] == 1
+    assert [
+        (gap["code"], gap["partition"], gap["first_offset"], gap["last_offset"]) for gap in closed["incomplete"]
+    ] == [("not_consumed", 1, 0, 2)]
+
+
+def test_lines_that_were_corrected_say_by_how_much(month: Month) -> None:
+    """A block that was stored twice is billed once, and nobody has to find out for himself."""
+    event = Said(
+        "x", {"ContextTokens": "400000", "GeneratedTokens": "0"}, "llm.request", "idle", merchant_of(month, "idle")
+    )
+    block = block_of(month, [event])
+    put_block(month, block)
+    put_block(month, block)
+
+    outcome = said("close", "--period", PERIOD, "--dry-run")
+    printed = run("close", "--period", PERIOD).stdout
+
+    (line,) = [row for row in outcome["corrected"] if row["meter"] == "context_tokens"]
+    assert (line["subject"], line["windows_said"], line["quantity"], line["correction"]) == (
+        "idle",
+        "800000",
+        "400000",
+        "-400000",
+    )
+    assert "idle, context_tokens: 400000, where the windows say 800000" in printed
+    assert [
+        (row["number"], row["total"]) for row in map(orjson.loads, run("invoices", "--json").stdout.splitlines())
+    ] == [
+        ("ACME-000001", "47.61"),
+        ("ACME-000002", "1.00"),
+    ]
+
+
+def test_late_usage_is_told_and_changes_nothing(month: Month) -> None:
+    """Which subscription, how many events; the invoice stays as it was."""
+    run("close", "--period", PERIOD)
+    before = run("invoices", "--json").stdout
+    with transaction(month.books) as connection:
+        cutoff = connection.execute(text("SELECT max(cutoff) FROM charge_lines")).scalar_one()
+    month.use("code", "context_tokens", 1, 2, stored_at=cutoff + timedelta(minutes=1))
+
+    printed = run("close", "--period", PERIOD).stdout
+    late = said("close", "--period", PERIOD)["late"]
+
+    assert "2 events came late, for 1 subscriptions: no invoice was changed" in printed
+    assert "context_tokens: 2 events" in printed
+    assert (late["events"], late["subscriptions"], late["usage"][0]["subject"]) == (2, 1, "code")
+    assert run("invoices", "--json").stdout == before
