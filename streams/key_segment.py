@@ -101,7 +101,9 @@ class ShareCounts:
 
     def starts(self) -> U32:
         """Where each share begins, and the end of the last one."""
-        return np.concatenate([[0], np.cumsum(self._counts, dtype=np.uint64)]).astype(np.uint32)
+        starts = np.zeros(len(self._counts) + 1, dtype=np.uint32)
+        np.cumsum(self._counts, out=starts[1:])
+        return starts
 
 
 def column_offsets(capacity: int) -> list[int]:

@@ -16,8 +16,8 @@ from streams.plan import Intent
 
 Query = Callable[[str, Mapping[str, object] | None], pl.DataFrame]
 
-# One answer of so many keys is 30 MB, and some multiples of it while it is unpacked.
-KEYS_AT_ONCE = 1_000_000
+# One answer of so many keys is 14 MB, and some multiples of it while it is unpacked.
+KEYS_AT_ONCE = 500_000
 PREFIXES = 2**64
 
 # Duplicates, conflicts and rejected events claim no key.

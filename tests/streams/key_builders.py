@@ -71,13 +71,13 @@ class Counting(MemoryStore):
         return found
 
 
-def key_files(folder: Path, ledger: Ledger, store: BlockStore, memory_keys: int = 4) -> KeyFiles:
+def key_files(folder: Path, ledger: Ledger, store: BlockStore, memory_keys: int = 10) -> KeyFiles:
     """Files that hold nearly everything, because next to nothing may stay in memory."""
     assert isinstance(ledger, MemoryLedger | PostgresLedger)
     assert isinstance(store, MemoryStore | ClickHouseStore)
     blocks: SealedBlocks = ledger
     source: KeySource = store
-    return KeyFiles(folder, blocks, source, AtOnce(), memory_keys=memory_keys, keys_at_once=5)
+    return KeyFiles(folder, blocks, source, AtOnce(), memory_keys=memory_keys, keys_at_once=9)
 
 
 def claim_with_files(
@@ -88,11 +88,11 @@ def claim_with_files(
     *,
     owner: str = "w",
     incarnation: int = 1,
-    memory_keys: int = 4,
+    memory_keys: int = 10,
     failpoint: Callable[[Moment], None] = no_failpoint,
 ) -> Partition:
-    """A fresh process on the files in ``folder``; at most four rows a block."""
+    """A fresh process on the files in ``folder``; at most ten rows a block."""
     outside = parts(ledger, store, clock, failpoint=failpoint)
     files = key_files(folder, ledger, store, memory_keys)
     log = LogSeen("usage", incarnation)
-    return Claims(outside, log, owner=owner, clock=clock, rows_max=4, files=files).claim(0)
+    return Claims(outside, log, owner=owner, clock=clock, rows_max=10, files=files).claim(0)
