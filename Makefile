@@ -7,7 +7,7 @@ KAFKA_PORT ?= 9092
 # What talks to a log, and can be given any.
 ON_KAFKA := tests/streams tests/ingest tests/runtime --ignore=tests/runtime/embedded
 .DEFAULT_GOAL := help
-.PHONY: help install demo up kafka test test-faults test-kafka check lint types law tidy format bench clean
+.PHONY: help install demo up kafka test test-urls test-simulation test-faults test-kafka check lint types law tidy format bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,10 +30,13 @@ kafka: install ## run a real Apache Kafka (Java, Maven) in KAFKA_FOLDER on KAFKA
 	@$(BIN)/millrace kafka --folder $(KAFKA_FOLDER) --port $(KAFKA_PORT)
 
 test: install ## run the tests, on real engines started for them
-	$(BIN)/python -m pytest -m "not faults and not kafka"
+	$(BIN)/python -m pytest -m "not faults and not kafka and not simulation"
 
 test-urls: install ## run the same tests on engines started apart and known by URL only
-	$(BIN)/python -m tests.run_on_urls -m "not faults"
+	$(BIN)/python -m tests.run_on_urls -m "not faults and not kafka and not simulation"
+
+test-simulation: install ## 5,000 seeds of the commit protocol under crashes, and wrong protocols that must be caught
+	$(BIN)/python -m pytest -m simulation
 
 test-faults: install ## kill processes in the middle of the stream and check that nothing is lost or doubled
 	$(BIN)/python -m pytest -m faults
