@@ -9,6 +9,8 @@ from tests.simulation.simulate import Outcome, simulate
 
 SEEDS_MAX = 500
 
+pytestmark = pytest.mark.simulation
+
 
 def first_wrong(name: str) -> Outcome | None:
     """The first seed that tells on a mutation."""
