@@ -170,7 +170,7 @@ def probe_ns(built: Built, repeats: int) -> float:
 def measure_index(keys: int) -> dict[str, float]:
     """One size."""
     before = memory_mb()
-    with TemporaryDirectory(dir=".") as home, ThreadPoolExecutor(1) as background:
+    with TemporaryDirectory() as home, ThreadPoolExecutor(1) as background:
         built = build(Path(home) / "0", keys, background)
         # Pages that a merge has just written are mapped at their first use.
         probe_ns(built, BLOCK_KEYS // 50)
@@ -218,7 +218,7 @@ FILL = """
 
 def rebuilt(keys: int) -> Iterator[dict[str, Any]]:
     """Read back from ClickHouse, then from the files that this left."""
-    with TemporaryDirectory(dir=".") as folder:
+    with TemporaryDirectory() as folder:
         home, ports = Path(folder), EmbeddedPorts.free()
         with Supervisor(home) as supervisor:
             supervisor.start(embedded_parts(home, ports, frozenset({"kafka", "postgres"})))

@@ -1,9 +1,9 @@
 """The keys of earlier blocks: sorted 128-bit arrays in a few levels, merged as they grow.
 
-A run is what one block (or a rebuild) claimed. Recent runs are merged so that each is several times larger than the
-next, which keeps their number logarithmic; older ones, in files or on their way there, stand beside them. An index
-never changes: ``with_added`` returns a new one that shares the large runs, so a block's answer stays the same however
-often it is asked.
+A run is what one block (or a rebuild) claimed. Recent runs are merged once there are more than a few, so that a key is
+moved a few times only; older ones, in files or on their way there, stand beside them. An index never changes:
+``with_added`` returns a new one that shares the large runs, so a block's answer stays the same however often it is
+asked.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from streams.key_filter import U64, GrowingFilter, Places, spread
 U32 = npt.NDArray[np.uint32]
 Flags = npt.NDArray[np.bool_]
 
-# A run is merged with the one before it unless that is at least this many times larger.
-GROWTH = 4
+# So many runs may stand side by side; then the youngest are merged, with each older one that is not much larger.
+RUNS_FEW = 5
+GROWTH = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +91,9 @@ class KeyIndex:
         known = self.known or GrowingFilter(len(run))
         known.add(run.high, [old.high for old in (*self.older, *self.runs)])
         runs = [*self.runs, run]
-        while len(runs) > 1 and len(runs[-2]) < GROWTH * len(runs[-1]):
-            newer, older = runs.pop(), runs.pop()
-            runs.append(merged([older, newer]).newer_than(since_s))
+        count = runs_to_merge([len(old) for old in runs])
+        if count:
+            runs[-count:] = [merged(runs[-count:]).newer_than(since_s)]
         return KeyIndex(tuple(runs), self.older, known)
 
     def put_by(self) -> KeyIndex:
@@ -144,6 +145,16 @@ def first_places(run: KeyRun, high: U64) -> Places:
         low, top = np.where(smaller, middle + 1, low), np.where(smaller, top, middle)
         width >>= 1
     return low
+
+
+def runs_to_merge(sizes: Sequence[int]) -> int:
+    """How many of the youngest runs should become one; 0 while there are few. The oldest comes first."""
+    if len(sizes) <= RUNS_FEW:
+        return 0
+    count, total = 2, sizes[-1] + sizes[-2]
+    while count < len(sizes) and sizes[-count - 1] < GROWTH * total:
+        count, total = count + 1, total + sizes[-count - 1]
+    return count
 
 
 def merged(runs: Sequence[KeyRun]) -> KeyRun:

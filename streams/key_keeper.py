@@ -5,23 +5,19 @@ The keeper belongs to one claim of a partition. It changes where keys lie, never
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.logs import get_logger
 from streams.key_folder import KeyFolder
-from streams.key_index import KeyIndex, KeyRun
+from streams.key_index import KeyIndex, KeyRun, runs_to_merge
 from streams.key_manifest import manifest_name, point_after
 from streams.key_merge import KeyMerge
 from streams.key_segment import Covers, Point, Segment
 from streams.key_segment_writer import SegmentWriter
 from streams.ledger import Lease, SealedBlock
 
-# So many files may stand side by side; then the youngest are merged, with each older one that is not much larger.
-SEGMENTS_FEW = 5
-SEGMENT_GROWTH = 3
 # Keys merged for each key that a block claims, and for a block at all: more would be a pause that is felt.
 MERGED_PER_KEY = 16
 MERGED_PER_BLOCK = (1 << 14, 1 << 19)
@@ -110,7 +106,7 @@ class KeyKeeper:
 
     def _compact_some(self, index: KeyIndex, since_s: int, keys: int) -> KeyIndex:
         if self._compaction is None:
-            count = segments_to_merge([len(segment.run) for segment in self.segments])
+            count = runs_to_merge([len(segment.run) for segment in self.segments])
             if not count or self._rest_keys:
                 return index
             chosen = self.segments[-count:]
@@ -153,13 +149,3 @@ class KeyKeeper:
             if merge is not None:
                 merge.give_up()
         self._spill = self._compaction = None
-
-
-def segments_to_merge(sizes: Sequence[int]) -> int:
-    """How many of the youngest files should become one; 0 while there are few. The oldest file comes first."""
-    if len(sizes) <= SEGMENTS_FEW:
-        return 0
-    count, total = 2, sizes[-1] + sizes[-2]
-    while count < len(sizes) and sizes[-count - 1] < SEGMENT_GROWTH * total:
-        count, total = count + 1, total + sizes[-count - 1]
-    return count
