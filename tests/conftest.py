@@ -13,6 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import pytest
+import structlog
 from sqlalchemy import Engine, create_engine, text
 
 from clickhouse.client import UsageStore, open_usage_store
@@ -127,3 +128,10 @@ def topic(endpoints: Endpoints) -> Iterator[str]:
 def clock() -> ManualClock:
     """A hand-moved clock."""
     return ManualClock(datetime(2023, 11, 20, 12, tzinfo=UTC))
+
+
+@pytest.fixture(autouse=True)
+def logs_of_one_test() -> Iterator[None]:
+    """A command sets up logging for its process, on a stream that its own test closes: the next one starts afresh."""
+    yield
+    structlog.reset_defaults()
