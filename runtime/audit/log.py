@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 from core.clock import Clock
 from core.errors import Transient
 from ingest.codec import Headers
-from runtime.topic import describe
+from runtime.read_to_end import read_ends
 from streams.decode import Message, read_message
 
 ANSWER_S = 5.0
@@ -42,13 +42,12 @@ class LogReader:
 
     def look(self) -> LogSeen:
         """Where the log begins and ends now; raises ``Transient`` when the broker does not answer."""
-        partitions, topic_id = describe(self.admin, self.topic)
-        numbers = list(range(partitions))
-        earliest, latest = OffsetSpec.earliest(), OffsetSpec.latest()  # type: ignore[no-untyped-call]
-        return LogSeen(topic_id, self._offsets(numbers, earliest), self._offsets(numbers, latest))
+        ends = read_ends(self.kafka, self.admin, self.topic, self.clock)
+        return LogSeen(ends.topic_id, self._first(list(ends.after)), ends.after)
 
-    def _offsets(self, partitions: list[int], which: OffsetSpec) -> dict[int, int]:
-        asked = {TopicPartition(self.topic, partition): which for partition in partitions}
+    def _first(self, partitions: list[int]) -> dict[int, int]:
+        earliest = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
+        asked = {TopicPartition(self.topic, partition): earliest for partition in partitions}
         try:
             answers = self.admin.list_offsets(asked, request_timeout=ANSWER_S)
             return {place.partition: int(found.result(2 * ANSWER_S).offset) for place, found in answers.items()}
