@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, select
@@ -10,12 +13,14 @@ from sqlalchemy import Engine, select
 from clickhouse.client import UsageStore
 from core.clock import ManualClock
 from core.db import transaction
+from runtime.embedded.endpoints import Endpoints
 from streams.ledger import Ledger
 from streams.ledger_memory import MemoryLedger
 from streams.ledger_postgres import PostgresLedger
 from streams.store import BlockStore, ClickHouseStore
 from streams.store_memory import MemoryStore
 from streams.tables import dead_letters
+from tests.streams.line import Line, Stores, declare_catalog
 
 
 @pytest.fixture(params=["memory", "postgres"])
@@ -64,3 +69,26 @@ def rows_kept(request: pytest.FixtureRequest, store: BlockStore) -> Callable[[st
 def memory(clock: ManualClock) -> tuple[MemoryLedger, MemoryStore]:
     """A ledger and a store of this process alone."""
     return MemoryLedger(clock, lambda: 1), MemoryStore()
+
+
+@pytest.fixture
+def stores(books: Engine, usage_store: UsageStore, postgres_url: str, clickhouse_url: str) -> Stores:
+    """Books with one meter and one customer, and an empty usage store."""
+    declare_catalog(books)
+    return Stores(
+        books, usage_store, {"MILLRACE_CLICKHOUSE_URL": clickhouse_url, "MILLRACE_POSTGRES_URL": postgres_url}
+    )
+
+
+@pytest.fixture
+def line(endpoints: Endpoints, topic: str, stores: Stores, tmp_path: Path) -> Iterator[Line]:
+    """A line with an empty log."""
+    env = stores.env | {
+        "MILLRACE_HOME": str(tmp_path),
+        "MILLRACE_KAFKA": endpoints.kafka,
+        "MILLRACE_TOPIC": topic,
+    }
+    if "MILLRACE_KAFKA" not in os.environ:
+        env["MILLRACE_JOURNAL_DIR"] = str(tmp_path / "journal")
+    with ExitStack() as running:
+        yield Line(endpoints.kafka, topic, stores.books, stores.usage, env, tmp_path / "worker.log", running)

@@ -2,162 +2,30 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
-from confluent_kafka import Producer
-from sqlalchemy import Engine, func, insert, select, update
+from sqlalchemy import select
 
-from catalog.tables import catalog_version, customers, merchants, meters
-from clickhouse.client import UsageStore
 from core.clock import SystemClock
 from core.db import transaction
-from ingest.codec import encode_envelope
-from ingest.event import Envelope
 from runtime.embedded.broker import broker_part
-from runtime.embedded.endpoints import Endpoints
 from runtime.embedded.ports import EmbeddedPorts
 from runtime.topic import open_admin, wait_for_topic
 from streams.driver import EXIT_LOG_CHANGED, EXIT_STOPPED
 from streams.sink import Moment
-from streams.tables import stream_blocks, stream_partitions
-from tests.streams.builders import Said, batch
-from tests.streams.worker_process import KILL, NEVER, RAISE, start
+from streams.tables import stream_partitions
+from tests.streams.line import PARTITIONS, WITHIN_S, Line, wait_until
+from tests.streams.worker_process import NEVER, RAISE
 
-PARTITIONS = 4
-WITHIN_S = 60.0
 MOMENTS: tuple[Moment, ...] = get_args(Moment)
 
 pytestmark = pytest.mark.timeout(240)
-
-
-@dataclass
-class Line:
-    """One topic with its stores and the workers on it."""
-
-    kafka: str
-    topic: str
-    books: Engine
-    usage: UsageStore
-    env: dict[str, str]
-    log: Path
-    running: ExitStack
-
-    def worker(self, moment: Moment | str = NEVER, count: int = 1, how: str = KILL) -> subprocess.Popen[bytes]:
-        """Start a worker; it is gone when the test ends."""
-        process = start(self.env, self.log, moment, count, how)
-        self.running.callback(process.wait)
-        self.running.callback(process.kill)
-        return process
-
-    def produce(self, numbers: Sequence[int], producer: UUID, first_sequence: int = 1) -> None:
-        """Write events as ten envelopes a partition, as the gateway does; each event lies in its key's partition."""
-        log = Producer({"bootstrap.servers": self.kafka, "acks": "all", "enable.idempotence": True})
-        for partition in range(PARTITIONS):
-            mine = [number for number in numbers if number % PARTITIONS == partition]
-            size = max(1, len(mine) // 10)
-            for place, at in enumerate(range(0, len(mine), size)):
-                events = batch([Said(str(number), {"tokens": "0.5"}) for number in mine[at : at + size]])
-                value, headers = encode_envelope(Envelope(producer, first_sequence + place, events))
-                log.produce(self.topic, value, partition=partition, headers=[*headers])
-        assert log.flush(20) == 0
-
-    def sealed(self, column: str = "received") -> int:
-        """The sum of one count over all sealed blocks."""
-        total = func.coalesce(func.sum(stream_blocks.c[column]), 0)
-        with transaction(self.books) as connection:
-            return int(connection.execute(select(total).where(stream_blocks.c.state == "sealed")).scalar_one())
-
-    def stored(self) -> tuple[int, int, str]:
-        """Rows of stored events, distinct ones among them, and the windows' sum."""
-        rows = self.usage.query_frame(
-            "SELECT count() AS n, uniqExact(event_id) AS ids, (SELECT toString(sum(sum)) FROM usage_windows) AS total "
-            "FROM usage_events WHERE fate = 'stored'"
-        ).row(0)
-        return int(rows[0]), int(rows[1]), str(rows[2])
-
-
-@dataclass(frozen=True)
-class Stores:
-    """Fresh databases and their addresses."""
-
-    books: Engine
-    usage: UsageStore
-    env: dict[str, str]
-
-
-@pytest.fixture
-def stores(books: Engine, usage_store: UsageStore, postgres_url: str, clickhouse_url: str) -> Stores:
-    """Books with one meter and one customer, and an empty usage store."""
-    declare_catalog(books)
-    return Stores(
-        books, usage_store, {"MILLRACE_CLICKHOUSE_URL": clickhouse_url, "MILLRACE_POSTGRES_URL": postgres_url}
-    )
-
-
-@pytest.fixture
-def line(endpoints: Endpoints, topic: str, stores: Stores, tmp_path: Path) -> Iterator[Line]:
-    """A line with an empty log."""
-    env = stores.env | {
-        "MILLRACE_HOME": str(tmp_path),
-        "MILLRACE_KAFKA": endpoints.kafka,
-        "MILLRACE_TOPIC": topic,
-    }
-    if "MILLRACE_KAFKA" not in os.environ:
-        env["MILLRACE_JOURNAL_DIR"] = str(tmp_path / "journal")
-    with ExitStack() as running:
-        yield Line(endpoints.kafka, topic, stores.books, stores.usage, env, tmp_path / "worker.log", running)
-
-
-def declare_catalog(books: Engine) -> None:
-    """One merchant, one meter, one customer."""
-    with transaction(books) as connection:
-        connection.execute(update(catalog_version).values(version=1))
-        connection.execute(insert(merchants).values(merchant_id="mer_a", code="a", name="A"))
-        connection.execute(
-            insert(meters).values(
-                meter_id="mtr_1",
-                meter_version=1,
-                merchant_id="mer_a",
-                code="tokens",
-                name="Tokens",
-                event_type="call",
-                aggregation="sum",
-                value_property="tokens",
-                group_by=[],
-                filters=[],
-                from_version=1,
-            )
-        )
-        connection.execute(
-            insert(customers).values(
-                customer_id="cus_1",
-                from_version=1,
-                merchant_id="mer_a",
-                subject="c-1",
-                name="One",
-                zone="UTC",
-                currency="USD",
-            )
-        )
-
-
-def wait_until(line: Line, holds: Callable[[], bool], within_s: float = WITHIN_S) -> None:
-    """Wait for something to become true; the workers' log is part of the answer if it does not."""
-    clock = SystemClock()
-    end_s = clock.steady_s() + within_s
-    while not holds():
-        assert clock.steady_s() < end_s, line.log.read_text()[-6000:]
-        time.sleep(0.05)
 
 
 def test_a_worker_stores_what_is_in_the_log_and_leaves_at_sigterm(line: Line) -> None:

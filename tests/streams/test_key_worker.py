@@ -20,7 +20,7 @@ from ingest.event import Envelope
 from runtime.embedded.endpoints import Endpoints
 from streams.key_files import MEMORY_KEYS
 from tests.streams.builders import Said, batch
-from tests.streams.test_driver import Line, declare_catalog, wait_until
+from tests.streams.line import Line, declare_catalog, wait_until
 
 EVENTS = MEMORY_KEYS + 8_000
 AT_ONCE = 4_000
