@@ -31,6 +31,8 @@ USAGE_EVENTS: Schema = {
     "block_first": pl.UInt64(),
     "kafka_offset": pl.UInt64(),
     "position": pl.UInt32(),
+    "action": pl.String(),
+    "correction_id": pl.String(),
 }
 
 # One row a block, meter, customer, minute and group: a delta, added to others when it is read.
@@ -54,6 +56,7 @@ USAGE_WINDOWS: Schema = {
     "last_at": INSTANT,
     "last_key": pl.Binary(),
     "last": QUANTITY,
+    "restates": pl.UInt8(),
 }
 
 # The distinct values of a block's window, for meters that count them.

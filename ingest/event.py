@@ -33,10 +33,32 @@ ENVELOPE_SCHEMA = pa.schema(
     ]
 )
 
+# What a correction does with the event of its key, numbered from 1: take it back, put another content in its place,
+# count a held one at last, or hold it for a backfill until that is closed.
+CORRECTIONS = ("retract", "amend", "release", "backfill")
+RETRACT, AMEND, RELEASE, BACKFILL = 1, 2, 3, 4
+
+# Corrections travel in messages of their own: the columns of events, and what is to be done. A retraction names its
+# event and leaves the columns of content empty.
+CORRECTION_SCHEMA = pa.schema(
+    [
+        *ENVELOPE_SCHEMA,
+        pa.field("action", pa.int8(), nullable=False),
+        pa.field("correction_id", pa.string(), nullable=False),
+    ]
+)
+# A message that asks for a meter to count the partition's earlier events anew: one row, the meter's id in ``subject``,
+# the span in ``properties`` as ``from`` and ``to`` (ISO 8601, whole minutes, half-open).
+FILL_TYPE = "millrace.fill"
+FILL_SCHEMA = pa.schema([*ENVELOPE_SCHEMA, pa.field("fill_id", pa.string(), nullable=False)])
+
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """Events of one Kafka message. ``producer`` and ``sequence`` tell a re-delivery from a client's repeat."""
+    """Events, corrections or a fill in one Kafka message: ``events`` has one of the three schemas.
+
+    ``producer`` and ``sequence`` tell a re-delivery from a client's repeat.
+    """
 
     producer: UUID
     sequence: int

@@ -20,7 +20,7 @@ from streams.dedupe import FateCodes, judge_copies, split_keys
 from streams.digest import digest_of
 from streams.key_index import KeyIndex, KeyRun
 from streams.measure import REASONS, Measured, measure
-from streams.rows import CONFLICT, DUPLICATE, EVENTS_SCHEMA, HELD, REJECTED, STORED
+from streams.rows import CONFLICT, DUPLICATE, EVENTS_SCHEMA, HELD, REJECTED, RETRACTION, STORED
 from streams.sequences import SealedSequences
 from streams.window import BlockPlace, window_deltas
 
@@ -29,7 +29,7 @@ HORIZON_S = int(timedelta(days=DEDUPE_HORIZON_DAYS).total_seconds())
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """received = stored + duplicates + conflicts + held + rejected; redelivered events stand outside.
+    """received = stored + duplicates + conflicts + held + rejected + retractions; redelivered events stand outside.
 
     An unreadable message counts as one event received and one rejected.
     """
@@ -40,6 +40,7 @@ class Counts:
     conflicts: int = 0
     held: int = 0
     rejected: int = 0
+    retractions: int = 0
     redelivered: int = 0
 
 
@@ -127,6 +128,8 @@ def event_rows(
         "incarnation": repeated(place.incarnation, count, pa.uint32()),
         "partition": repeated(place.partition, count, pa.uint16()),
         "block_first": repeated(place.first_offset, count, pa.uint64()),
+        "action": repeated(0, count, pa.int8()),
+        "correction_id": repeated("", count, pa.string()),
     }
     columns = [
         added[field.name].cast(field.type) if field.name in added else one_chunk(events, field.name)
@@ -142,7 +145,7 @@ def repeated(value: object, count: int, kind: pa.DataType) -> pa.Array:
 
 def count_fates(fates: FateCodes, unreadable: int, redelivered: int) -> Counts:
     """The block's line of the ledger."""
-    tally = np.bincount(fates, minlength=REJECTED + 1).tolist()
+    tally = np.bincount(fates, minlength=RETRACTION + 1).tolist()
     return Counts(
         received=len(fates) + unreadable,
         stored=tally[STORED],
@@ -150,6 +153,7 @@ def count_fates(fates: FateCodes, unreadable: int, redelivered: int) -> Counts:
         conflicts=tally[CONFLICT],
         held=tally[HELD],
         rejected=tally[REJECTED] + unreadable,
+        retractions=tally[RETRACTION],
         redelivered=redelivered,
     )
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from ingest.event import INSTANT
+from ingest.event import CORRECTIONS, INSTANT
 
 EVENTS = "usage_events"
 WINDOWS = "usage_windows"
 UNIQUES = "usage_uniques"
 TABLES = (EVENTS, WINDOWS, UNIQUES)
 
+# A row of ``usage_events`` is an event, or a correction of an earlier row of the same key.
+ACTIONS = ("event", *CORRECTIONS)
+
 SECOND = pa.timestamp("s", tz="UTC")
 QUANTITY = pa.decimal128(38, 12)
 KEY = pa.binary(16)
 
-FATES = ("", "stored", "duplicate", "conflict", "held", "rejected")
-STORED, DUPLICATE, CONFLICT, HELD, REJECTED = 1, 2, 3, 4, 5
+FATES = ("", "stored", "duplicate", "conflict", "held", "rejected", "retraction")
+STORED, DUPLICATE, CONFLICT, HELD, REJECTED, RETRACTION = 1, 2, 3, 4, 5, 6
 
 BLOCK_COLUMNS = [("incarnation", pa.uint32()), ("partition", pa.uint16()), ("block_first", pa.uint64())]
 
@@ -47,6 +50,9 @@ EVENTS_SCHEMA = filled(
         ("body_hash", pa.uint64()),
         *BLOCK_COLUMNS,
         *DELIVERED_COLUMNS,
+        # ACTIONS by number; whose correction it is by the sender's or the backfill's id, empty for events.
+        ("action", pa.int8()),
+        ("correction_id", pa.string()),
     ]
 )
 
@@ -69,6 +75,8 @@ WINDOWS_SCHEMA = filled(
         ("last_at", INSTANT),
         ("last_key", KEY),
         ("last", QUANTITY),
+        # 1: says all that its partition knows of the window, in the place of the partition's earlier rows.
+        ("restates", pa.uint8()),
     ]
 )
 

@@ -68,24 +68,45 @@ stream_blocks = Table(
     # Becomes the rows' stored_at, so that a second try writes the same bytes.
     Column("intended_at", DateTime(timezone=True), nullable=False),
     Column("sealed_at", DateTime(timezone=True), nullable=True),
-    # received = stored + duplicates + conflicts + held + rejected; redelivered events stand outside.
+    # received = stored + duplicates + conflicts + held + rejected + retractions; redelivered events stand outside.
     Column("received", BigInteger, nullable=True),
     Column("stored", BigInteger, nullable=True),
     Column("duplicates", BigInteger, nullable=True),
     Column("conflicts", BigInteger, nullable=True),
     Column("held", BigInteger, nullable=True),
     Column("rejected", BigInteger, nullable=True),
+    Column("retractions", BigInteger, nullable=True),
     Column("redelivered", BigInteger, nullable=True),
     Column("digest", Text, nullable=True),
     Column("watermark", DateTime(timezone=True), nullable=True),
     CheckConstraint("state in ('intent', 'sealed', 'abandoned')", name="state_known"),
     CheckConstraint("first_offset <= last_offset", name="offsets_in_order"),
     CheckConstraint(
-        "state <> 'sealed' or received = stored + duplicates + conflicts + held + rejected", name="conserved"
+        "state <> 'sealed' or received = stored + duplicates + conflicts + held + rejected + retractions",
+        name="conserved",
     ),
     # At most one open block a partition: what a crash left behind is always unambiguous.
     Index("uq_stream_blocks_open", "topic", "partition", unique=True, postgresql_where=text("state = 'intent'")),
     Index("ix_stream_blocks_intended_at", "intended_at"),
+)
+
+# Meters that were asked to count a partition's earlier events anew, under the rules of a catalog version.
+stream_fills = Table(
+    "stream_fills",
+    metadata,
+    Column("topic", Text, primary_key=True),
+    Column("incarnation", Integer, primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("first_offset", BigInteger, primary_key=True),
+    Column("fill_id", Text, nullable=False),
+    Column("merchant_id", Text, nullable=False),
+    Column("meter_id", Text, nullable=False),
+    Column("starts_at", DateTime(timezone=True), nullable=False),
+    Column("ends_at", DateTime(timezone=True), nullable=False),
+    Column("catalog_version", BigInteger, nullable=False),
+    Column("filled_at", DateTime(timezone=True), nullable=False),
+    CheckConstraint("starts_at < ends_at", name="half_open"),
+    Index("ix_stream_fills_meter_id", "meter_id", "partition"),
 )
 
 dead_letters = Table(

@@ -113,6 +113,7 @@ def named(frame: pl.DataFrame, catalog: Compiled, place: BlockPlace) -> pl.DataF
         incarnation=pl.lit(place.incarnation, dtype=pl.UInt32),
         partition=pl.lit(place.partition, dtype=pl.UInt16),
         block_first=pl.lit(place.first_offset, dtype=pl.UInt64),
+        restates=pl.lit(0, dtype=pl.UInt8),
     )
     if "last_at_us" not in frame.columns:
         return result

@@ -14,14 +14,14 @@ from streams.plan import Intent
 
 BLOCKS = text("""
     SELECT incarnation, partition, first_offset, last_offset, catalog_version, intended_at, digest,
-        received, stored, duplicates, conflicts, held, rejected, redelivered
+        received, stored, duplicates, conflicts, held, rejected, retractions, redelivered
     FROM stream_blocks
     WHERE topic = :topic AND state = 'sealed' AND intended_at >= :since AND intended_at <= :cutoff
     ORDER BY incarnation, partition, first_offset
 """)
 ONE_BLOCK = text("""
     SELECT incarnation, partition, first_offset, last_offset, catalog_version, intended_at, digest,
-        received, stored, duplicates, conflicts, held, rejected, redelivered
+        received, stored, duplicates, conflicts, held, rejected, retractions, redelivered
     FROM stream_blocks
     WHERE topic = :topic AND state = 'sealed' AND incarnation = :incarnation AND partition = :partition
         AND first_offset = :first
@@ -45,6 +45,7 @@ class Block:
     conflicts: int
     held: int
     rejected: int
+    retractions: int
     redelivered: int
 
     @property

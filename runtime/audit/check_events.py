@@ -13,7 +13,14 @@ from core.frames import Schema
 from runtime.audit.finding import Finding, Part
 from runtime.audit.scope import Scope
 
-FATES = {"stored": "stored", "duplicates": "duplicate", "conflicts": "conflict", "held": "held", "rejected": "rejected"}
+FATES = {
+    "stored": "stored",
+    "duplicates": "duplicate",
+    "conflicts": "conflict",
+    "held": "held",
+    "rejected": "rejected",
+    "retractions": "retraction",
+}
 KEY = ("incarnation", "partition", "first_offset")
 EXAMPLES_MAX = 10
 DOUBLES_MAX = 100
@@ -24,7 +31,7 @@ LEDGER = """
             SELECT count(*) FROM dead_letters AS d WHERE d.topic = b.topic AND d.incarnation = b.incarnation
                 AND d.partition = b.partition AND d.position < 0
                 AND d.kafka_offset BETWEEN b.first_offset AND b.last_offset
-        ) AS rejected
+        ) AS rejected, b.retractions
     FROM stream_blocks AS b
     WHERE b.topic = %(topic)s AND b.state = 'sealed' AND b.intended_at >= %(since)s AND b.intended_at <= %(cutoff)s
 """

@@ -18,6 +18,7 @@ ORDERS = {
 # Arrow has no words for these types of ClickHouse; see ``UsageStore.query_frame``.
 AS_READ = {
     "fate": "toInt8(fate)",
+    "action": "toInt8(action)",
     "window_start": "toDateTime64(window_start, 0, 'UTC')",
 }
 

@@ -11,14 +11,14 @@ from catalog.read_frame import read_frame
 from clickhouse.client import UsageStore
 from core.frames import Schema
 
-FATES = ("stored", "duplicates", "conflicts", "held", "rejected")
+FATES = ("stored", "duplicates", "conflicts", "held", "rejected", "retractions")
 BLOCK = ("incarnation", "partition", "first_offset")
 BLOCKS_SCHEMA: Schema = dict.fromkeys((*BLOCK, *FATES), pl.Int64())
 
 TOTALS = text("""
     SELECT coalesce(sum(received), 0), coalesce(sum(stored), 0), coalesce(sum(duplicates), 0),
         coalesce(sum(conflicts), 0), coalesce(sum(held), 0), coalesce(sum(rejected), 0),
-        coalesce(sum(redelivered), 0), count(*)
+        coalesce(sum(retractions), 0), coalesce(sum(redelivered), 0), count(*)
     FROM stream_blocks WHERE topic = :topic AND state = 'sealed'
 """)
 HOLES = text("""
@@ -46,14 +46,15 @@ BLOCKS = """
             SELECT count(*) FROM dead_letters AS d WHERE d.topic = b.topic AND d.incarnation = b.incarnation
                 AND d.partition = b.partition AND d.position < 0
                 AND d.kafka_offset BETWEEN b.first_offset AND b.last_offset
-        ) AS rejected
+        ) AS rejected, b.retractions
     FROM stream_blocks AS b WHERE b.topic = %(topic)s AND b.state = 'sealed'
 """
 EVENTS_BY_BLOCK = """
     SELECT toInt64(incarnation) AS incarnation, toInt64(partition) AS partition, toInt64(block_first) AS first_offset,
         toInt64(countIf(fate = 'stored')) AS stored, toInt64(countIf(fate = 'duplicate')) AS duplicates,
         toInt64(countIf(fate = 'conflict')) AS conflicts, toInt64(countIf(fate = 'held')) AS held,
-        toInt64(countIf(fate = 'rejected')) AS rejected
+        toInt64(countIf(fate = 'rejected')) AS rejected,
+        toInt64(countIf(fate = 'retraction')) AS retractions
     FROM usage_events GROUP BY incarnation, partition, first_offset
 """
 TWICE = "SELECT toInt64(count()) - toInt64(uniqExact(key)) AS twice FROM usage_events WHERE fate = 'stored'"
@@ -69,6 +70,7 @@ class Totals:
     conflicts: int
     held: int
     rejected: int
+    retractions: int
     redelivered: int
     blocks: int
 

@@ -9,7 +9,7 @@ from runtime.traffic.account import Account
 from tests.checker.result import InvariantResult
 from tests.checker.stores import Stores, events_in_log, log_bounds, open_consumer
 
-FATES = ("stored", "duplicate", "conflict", "held", "rejected")
+FATES = ("stored", "duplicate", "conflict", "held", "rejected", "retraction")
 BY_PLACE = """
     SELECT toInt64(incarnation), toInt64(partition), fate, toInt64(count()) FROM usage_events
     GROUP BY incarnation, partition, fate
@@ -80,7 +80,7 @@ def conserved(stores: Stores, account: Account) -> InvariantResult:
         "read in the log": produced,
     }
     return InvariantResult(
-        "I9", "received = stored + duplicates + conflicts + held + rejected", figures, (*faults, *unlike)
+        "I9", "received = stored + duplicates + conflicts + held + rejected + retractions", figures, (*faults, *unlike)
     )
 
 

@@ -44,6 +44,7 @@ def window(**given: object) -> Row:
         "last_at": at("2023-11-20T12:00:30"),
         "last_key": bytes(16),
         "last": Decimal(1),
+        "restates": 0,
     }
     return row | given
 
@@ -76,6 +77,8 @@ def event(event_id: str, **given: object) -> Row:
         "block_first": 0,
         "kafka_offset": 2**63,
         "position": 7,
+        "action": "event",
+        "correction_id": "",
     }
     return row | given
 

@@ -16,7 +16,7 @@ from clickhouse.errors import UsageStoreError
 from core.errors import Transient
 from tests.clickhouse.builders import at, event, events_frame, unique, uniques_frame, window, windows_frame
 
-EVENT_COLUMNS = "* REPLACE (toString(fate) AS fate)"
+EVENT_COLUMNS = "* REPLACE (toString(fate) AS fate, toString(action) AS action)"
 WINDOW_COLUMNS = "* REPLACE (toDateTime64(window_start, 6, 'UTC') AS window_start)"
 
 

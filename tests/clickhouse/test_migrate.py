@@ -18,6 +18,7 @@ KINDS = {
     "DateTime('UTC')": INSTANT,
     "Map(LowCardinality(String), String)": pl.Map(pl.String(), pl.String()),
     "FixedString(16)": pl.Binary(),
+    "UInt8": pl.UInt8(),
     "UInt16": pl.UInt16(),
     "UInt32": pl.UInt32(),
     "UInt64": pl.UInt64(),

@@ -98,6 +98,7 @@ class Month:
                 "last_at": at,
                 "last_key": bytes(16),
                 "last": Decimal(quantity),
+                "restates": 0,
             }
             for minute, quantity in enumerate(quantities)
         ]

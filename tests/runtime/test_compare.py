@@ -27,7 +27,9 @@ ACCOUNT = Account(
     astray=0,
     maybe_repeated=0,
 )
-TOTALS = Totals(received=97, stored=90, duplicates=4, conflicts=1, held=1, rejected=1, redelivered=0, blocks=1)
+TOTALS = Totals(
+    received=97, stored=90, duplicates=4, conflicts=1, held=1, rejected=1, retractions=0, redelivered=0, blocks=1
+)
 
 
 def test_equal_counts_do_not_differ() -> None:

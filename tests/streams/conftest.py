@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from decimal import localcontext
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,13 @@ from streams.store import BlockStore, ClickHouseStore
 from streams.store_memory import MemoryStore
 from streams.tables import dead_letters
 from tests.streams.line import Line, Stores, declare_catalog
+
+
+@pytest.fixture(autouse=True)
+def exact_decimals() -> Iterator[None]:
+    """Plain Python adds with 28 digits unless told otherwise; quantities have up to 38."""
+    with localcontext(prec=76):
+        yield
 
 
 @pytest.fixture(params=["memory", "postgres"])

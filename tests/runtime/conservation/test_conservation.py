@@ -100,7 +100,7 @@ def test_the_check_agrees_with_the_simulator_and_finds_every_kind_of_tampering(l
 
 def tamper_with_events(line: Parts, ledger: SimulatorLedger) -> None:
     """A stored event copied, and one deleted: events, windows and the list of acknowledged ids all tell."""
-    columns = "* EXCEPT position, position + 1000000 AS position"
+    columns = "* REPLACE (position + 1000000 AS position)"
     line.store.command(
         f"INSERT INTO usage_events SELECT {columns} FROM usage_events WHERE fate = 'stored' ORDER BY event_id LIMIT 1"
     )
