@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from core.errors import Transient
@@ -46,6 +47,7 @@ class Gateway:
     log: MemoryLog
     chance: random.Random
     with_journal: bool
+    land_later: Callable[[str, Callable[[], object]], None]
     journal: list[Kept] = field(default_factory=list)
     parcels: list[Parcel] = field(default_factory=list)
     sequences: dict[int, int] = field(default_factory=dict)
@@ -70,13 +72,10 @@ class Gateway:
             self.journal.append(kept)
         else:
             try:
-                self.log.append(kept.partition, kept.value, kept.headers)
+                self.produce(kept)
             except Transient:
                 self.fail(parcel)
                 return
-            if self.chance.random() < 0.05:
-                # The producer was replaced before the report came: sent again, and nobody can tell.
-                self.log.append(kept.partition, kept.value, kept.headers)
             kept.topic_id = self.log.topic_id
         note(f"{parcel.todo[0]} takes {self.name(kept)}")
         del parcel.todo[0]
@@ -86,6 +85,20 @@ class Gateway:
             if parcel.request.remaining == 0:
                 parcel.request.acknowledged = True
                 note(f"acknowledged: {[event.id for event in parcel.request.events]}")
+
+    def produce(self, kept: Kept) -> None:
+        """Write to the log; raises ``Transient`` when no report comes, whatever became of the message."""
+        send = partial(self.log.append, kept.partition, kept.value, kept.headers)
+        kind = self.chance.random()
+        if kind < 0.03:
+            self.land_later(f"produce {self.name(kept)}", send)
+            raise Transient("no report")
+        send()
+        if kind < 0.06:
+            raise Transient("no report")
+        if kind < 0.11:
+            # The producer was replaced before the report came: sent again, and nobody can tell.
+            send()
 
     def fail(self, parcel: Parcel) -> None:
         """The request has its 503; whatever is on its way stays wherever it came to."""
@@ -103,6 +116,9 @@ class Gateway:
                 self.log.append(kept.partition, kept.value, kept.headers)
                 kept.topic_id = self.log.topic_id
                 note(f"log takes {self.name(kept)} again")
+                if self.chance.random() < 0.1:
+                    # The rest waits for the next look; whoever is killed now has sent a part of them.
+                    return
 
     def under_way(self, kept: Kept) -> bool:
         """Whether a parcel will still bring it to the log."""

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from time import perf_counter
 
+from tests.simulation.build import Build
 from tests.simulation.mutations import MUTATIONS
 from tests.simulation.simulate import Outcome, silence, simulate
 
@@ -20,6 +23,7 @@ def main() -> int:
     arguments.add_argument("--first", type=int, default=0, help="the first of many seeds")
     arguments.add_argument("--count", type=int, default=1000, help="how many seeds")
     arguments.add_argument("--mutation", choices=sorted(MUTATIONS), help="with this part wrong on purpose")
+    arguments.add_argument("--until-wrong", action="store_true", help="stop at the first seed that is wrong")
     asked = arguments.parse_args()
     build = MUTATIONS[asked.mutation] if asked.mutation else None
     with silence():
@@ -30,13 +34,23 @@ def main() -> int:
             return bool(outcome.defects)
         began_s = perf_counter()
         seeds = range(asked.first, asked.first + asked.count)
-        outcomes = [simulate(seed, build, redo=False) for seed in seeds]
+        outcomes = list(play(seeds, build, until_wrong=asked.until_wrong))
     say(*(line for outcome in outcomes if outcome.defects for line in summary(outcome)))
     wrong = sum(1 for outcome in outcomes if outcome.defects)
     rate = len(outcomes) / (perf_counter() - began_s)
     left = sum(1 for outcome in outcomes if outcome.orphans)
     say(f"{len(outcomes)} seeds, {wrong} wrong, {left} with rows left over until the next claim, {rate:.0f} a second")
     return bool(wrong)
+
+
+def play(seeds: Iterable[int], build: Build | None, *, until_wrong: bool) -> Iterator[Outcome]:
+    """Play many seeds; with a wrong build it is not worth while to do its blocks once more."""
+    for seed in seeds:
+        outcome = simulate(seed, build, redo=build is None and seed % REDO_EVERY == 0)
+        # Thousands of stories together take more memory than their ends are worth.
+        yield replace(outcome, trace=())
+        if until_wrong and outcome.defects:
+            return
 
 
 def summary(outcome: Outcome) -> list[str]:

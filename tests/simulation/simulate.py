@@ -11,7 +11,8 @@ import structlog
 from tests.simulation.build import Build
 from tests.simulation.judge import judge, orphans
 from tests.simulation.settle import claim_once_more, settle
-from tests.simulation.world import World, stir
+from tests.simulation.stir import stir
+from tests.simulation.world import World
 
 
 @dataclass(frozen=True)

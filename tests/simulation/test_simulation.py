@@ -27,6 +27,7 @@ MUST_HAPPEN = {
     "a worker that was overtaken stops": r"is no longer ours",
     "a late insert lands": r"late: insert",
     "a late seal lands": r"late: seal",
+    "a message of unknown fate lands": r"late: produce",
     "a sleeper wakes up": r"wakes up",
     "the catalog changes": r"catalog \d+ is like",
     "everything dies with the log": r"the log is lost",

@@ -9,6 +9,8 @@ from uuid import UUID
 
 from core.clock import ManualClock
 from ingest.sealed import SealedState
+from tests.simulation.actions import ACTIONS
+from tests.simulation.ambush import AMBUSHES, Ambush, Call
 from tests.simulation.build import Build
 from tests.simulation.clients import CATALOGS, make_clients
 from tests.simulation.doors import FAULTS
@@ -20,42 +22,10 @@ from tests.streams.builders import NOON
 
 WORKERS_MAX = 3
 GATEWAYS_MAX = 2
-
-
-# How often each thing is tried, against each other.
-ACTIONS: dict[str, int] = {
-    "step_worker": 60,
-    "step_gateway": 30,
-    "watch_log": 6,
-    "start_worker": 8,
-    "wake_worker": 8,
-    "rebalance": 2,
-    "kill_worker": 1,
-    "start_gateway": 2,
-    "kill_gateway": 1,
-    "lose_log": 2,
-    "power_cut": 1,
-    "toggle_log": 1,
-    "write_rubbish": 1,
-    "change_catalog": 2,
-    "land": 3,
-    "jump_clock": 1,
-}
-
-
-# A share of the worlds is made of the troubles that are hardest to survive together.
-HARD_SHARE = 0.3
-HARD_FAULTS = tuple(fault for fault in FAULTS if fault not in {"no answer, but done", "sleeps after"})
-HARD_ACTIONS: dict[str, float] = {
-    "step_worker": 90,
-    "watch_log": 15,
-    "start_worker": 12,
-    "wake_worker": 10,
-    "lose_log": 4,
-    "toggle_log": 5,
-    "land": 8,
-    "power_cut": 0.3,
-}
+# How often others act between two calls of a worker.
+OTHERS_SHARE = 0.25
+# The share of worlds in which one of the ambushes waits.
+AMBUSH_SHARE = 0.4
 
 
 @dataclass
@@ -81,9 +51,6 @@ class World:
         # Worlds differ in what goes wrong in them: some troubles only meet where others are rare.
         self.faults = self.chance.sample(FAULTS, self.chance.randint(1, len(FAULTS)))
         self.weights = {name: weight * self.chance.choice((0.3, 1, 1, 4)) for name, weight in ACTIONS.items()}
-        self.others_share = 0.25
-        if self.chance.random() < HARD_SHARE:
-            self.make_hard()
         self.clients = make_clients(self.chance)
         self.waiting = list(self.clients.requests)
         self.log = MemoryLog(self.chance.choice((1, 1, 2)))
@@ -96,14 +63,18 @@ class World:
         self.left_journals: list[list[Kept]] = []
         self.late: list[tuple[str, Callable[[], object]]] = []
         self.born = 0
+        # What is to happen as soon as whoever acts now has handed the turn back.
+        self.planned: list[Callable[[], object]] = []
+        self.ambush: Ambush | None = None
+        if self.chance.random() < AMBUSH_SHARE:
+            self.lie_in_wait()
 
-    def make_hard(self) -> None:
-        """Logs that die under open blocks, while inserts of dead and sleeping workers are still on their way."""
+    def lie_in_wait(self) -> None:
+        """Prepare an ambush; most of them need a log that can be lost, and other troubles to be rare."""
         self.embedded = True
-        self.fault_share = 0.12
-        self.faults = self.chance.sample(HARD_FAULTS, 3)
-        self.weights.update(HARD_ACTIONS)
-        self.others_share = 0.5
+        self.fault_share = min(self.fault_share, 0.03)
+        self.ambush = self.chance.choice(AMBUSHES)(self)
+        next(self.ambush)
 
     def catalog_version(self) -> int:
         """The newest."""
@@ -112,13 +83,23 @@ class World:
     def draw(self, who: str, what: str) -> str:
         """What happens at a door."""
         chance = self.chance
-        fate = "goes well"
-        if not self.calm and chance.random() < self.fault_share:
+        fate = self.fate_in_ambush(Call(who, what))
+        if fate is None and not self.calm and chance.random() < self.fault_share:
             fate = chance.choice(self.faults)
-        elif chance.random() < self.others_share:
-            fate = "others first"
+        if fate is None:
+            fate = "others first" if chance.random() < OTHERS_SHARE else "goes well"
         self.witness.note(f"{who}: {what}" + (f" ({fate})" if fate in FAULTS else ""))
         return fate
+
+    def fate_in_ambush(self, call: Call) -> str | None:
+        """What an ambush wants; None when it does not care."""
+        if self.ambush is None or self.calm:
+            return None
+        try:
+            return self.ambush.send(call)
+        except StopIteration:
+            self.ambush = None
+            return None
 
     def land_later(self, what: str, effect: Callable[[], object]) -> None:
         """Keep an effect for later."""
@@ -155,6 +136,17 @@ class World:
             del self.workers[worker.name]
             self.rebalance()
 
+    def run_all(self, *, but: str) -> None:
+        """Resume all who are awake, one after the other."""
+        for worker in list(self.workers.values()):
+            if worker.name != but and not worker.asleep:
+                self.run_worker(worker)
+
+    def run_only(self, name: str) -> None:
+        """Resume one, if it still lives."""
+        if name in self.workers and not self.workers[name].asleep:
+            self.run_worker(self.workers[name])
+
     def wake_worker(self) -> None:
         """A sleeper goes on where it was, not knowing for how long it slept."""
         asleep = [worker for worker in self.workers.values() if worker.asleep]
@@ -187,9 +179,9 @@ class World:
         self.witness.note(f"{worker.name} is killed")
         self.rebalance()
 
-    def rebalance(self) -> None:
-        """Share the partitions anew among those who seem alive."""
-        members = [worker.name for worker in self.workers.values() if not worker.asleep]
+    def rebalance(self, to: str | None = None) -> None:
+        """Share the partitions anew among those who seem alive, or give all of them ``to`` one."""
+        members = [worker.name for worker in self.workers.values() if not worker.asleep and to in {None, worker.name}]
         self.group.generation += 1
         self.group.owners = {at: self.chance.choice(members) for at in range(self.log.partitions)} if members else {}
         self.witness.note(f"rebalance: {self.group.owners}")
@@ -223,7 +215,7 @@ class World:
         """A new gateway process, with a journal of its own."""
         if len(self.gateways) < GATEWAYS_MAX:
             self.born += 1
-            self.gateways.append(Gateway(UUID(int=self.born), self.log, self.chance, self.embedded))
+            self.gateways.append(Gateway(UUID(int=self.born), self.log, self.chance, self.embedded, self.land_later))
 
     def kill_gateway(self) -> None:
         """Its journal stays."""
@@ -235,14 +227,19 @@ class World:
     def lose_log(self) -> None:
         """The broker of one machine dies and comes back empty; perhaps everything else dies with it."""
         if self.embedded:
-            self.log.lose()
+            self.replace_log()
             self.log.answers = self.chance.random() < 0.7
-            self.witness.note(f"the log is lost; {self.log.topic_id} begins")
             kind = self.chance.random()
             if kind < 0.3:
                 self.power_cut()
             elif kind < 0.5:
                 self.kill_gateway()
+
+    def replace_log(self) -> None:
+        """An empty log takes the place of the one that was."""
+        self.log.lose()
+        self.log.answers = True
+        self.witness.note(f"the log is lost; {self.log.topic_id} begins")
 
     def power_cut(self) -> None:
         """Every process dies at once."""
@@ -282,10 +279,3 @@ class World:
             self.clock.advance(hours=self.chance.randint(1, 5))
         else:
             self.clock.instant -= (self.clock.instant - NOON) / 2
-
-
-def stir(world: World, steps: int) -> None:
-    """Let things happen."""
-    for name in world.chance.choices(list(world.weights), list(world.weights.values()), k=steps):
-        world.clock.advance(milliseconds=world.chance.randint(0, 40))
-        getattr(world, name)()
