@@ -210,7 +210,8 @@ FILL = """
            occurred_at AS stored_at, map('tokens', '17') AS properties, 'stored' AS fate, '' AS reason,
            reinterpretAsFixedString(cityHash64(number, 1)) || reinterpretAsFixedString(cityHash64(number, 2)) AS key,
            cityHash64(number) AS body_hash, 1 AS incarnation, number % 4 AS partition,
-           intDiv(number, 25000) AS block_first, 0 AS kafka_offset, 0 AS position
+           intDiv(number, 25000) AS block_first, 0 AS kafka_offset, 0 AS position,
+           'event' AS action, '' AS correction_id
     FROM numbers({keys:UInt64})
     SETTINGS max_partitions_per_insert_block = 0
 """
