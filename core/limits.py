@@ -32,6 +32,8 @@ BACKFILL_YEARS_MAX = 20
 ENVELOPE_EVENTS_MAX = 10_000
 ENVELOPE_BYTES_MAX = 8 * 1024 * 1024
 PARTITIONS_DEFAULT = 4
+# A fill is one block a partition with all the windows of its meter in the span; longer ones are sent in parts.
+FILL_SPAN_HOURS_MAX = 24
 
 # Streams.
 BLOCK_EVENTS_MAX = 100_000

@@ -9,8 +9,10 @@ import pyarrow as pa
 
 from core.errors import BadEvent
 from ingest.event import (
+    CORRECTION_SCHEMA,
     ENVELOPE_SCHEMA,
     ENVELOPE_VERSION,
+    FILL_SCHEMA,
     HEADER_PRODUCER,
     HEADER_SEQUENCE,
     HEADER_VERSION,
@@ -19,7 +21,9 @@ from ingest.event import (
 
 # Below this, setting up LZ4 for each column takes longer than writing the columns.
 PACK_FROM_BYTES = 64 * 1024
-SCHEMA_MESSAGE = ENVELOPE_SCHEMA.serialize().to_pybytes()
+# A message's kind shows in the number of its columns.
+SCHEMAS = {len(schema): schema for schema in (ENVELOPE_SCHEMA, CORRECTION_SCHEMA, FILL_SCHEMA)}
+SCHEMA_MESSAGES = {columns: schema.serialize().to_pybytes() for columns, schema in SCHEMAS.items()}
 END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 
 Headers = list[tuple[str, bytes]]
@@ -31,14 +35,14 @@ def encode_envelope(envelope: Envelope) -> tuple[bytes, Headers]:
 
 
 def write_stream(events: pa.RecordBatch) -> bytes:
-    """The bytes of an Arrow IPC stream with one batch."""
+    """The bytes of an Arrow IPC stream with one batch of one of the three schemas."""
     if events.nbytes < PACK_FROM_BYTES:
         # What a stream writer would give, byte by byte, without setting one up for each small message.
-        return b"".join((SCHEMA_MESSAGE, events.serialize(), END_OF_STREAM))
+        return b"".join((SCHEMA_MESSAGES[events.num_columns], events.serialize(), END_OF_STREAM))
     sink = pa.BufferOutputStream()
     # A pool of threads costs more than it gains at this size, and the cores are busy.
     options = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
-    with pa.ipc.new_stream(sink, ENVELOPE_SCHEMA, options=options) as writer:
+    with pa.ipc.new_stream(sink, SCHEMAS[events.num_columns], options=options) as writer:
         writer.write_batch(events)
     packed: bytes = sink.getvalue().to_pybytes()
     return packed
@@ -68,7 +72,7 @@ def decode_envelope(value: bytes | None, headers: Iterable[tuple[str, bytes]]) -
         sequence = int.from_bytes(named[HEADER_SEQUENCE], "big")
         with pa.ipc.open_stream(value or b"") as reader:
             events = reader.read_next_batch()
-        if not events.schema.equals(ENVELOPE_SCHEMA):
+        if not events.schema.equals(SCHEMAS.get(events.num_columns, ENVELOPE_SCHEMA)):
             raise BadEvent("envelope_unreadable", "its columns are not those of version 1")
         events.validate(full=True)
     except (KeyError, ValueError, OSError, StopIteration, pa.ArrowException) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 from uuid import UUID
 
 import pyarrow as pa
@@ -52,6 +53,15 @@ CORRECTION_SCHEMA = pa.schema(
 FILL_TYPE = "millrace.fill"
 FILL_SCHEMA = pa.schema([*ENVELOPE_SCHEMA, pa.field("fill_id", pa.string(), nullable=False)])
 
+Kind = Literal["events", "corrections", "fill"]
+# Told by the number of columns, which costs nothing: the hot path asks for every message.
+KINDS: dict[int, Kind] = {
+    len(ENVELOPE_SCHEMA): "events",
+    len(CORRECTION_SCHEMA): "corrections",
+    len(FILL_SCHEMA): "fill",
+}
+assert len(KINDS) == 3, "each kind of message has its own number of columns"
+
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
@@ -63,6 +73,11 @@ class Envelope:
     producer: UUID
     sequence: int
     events: pa.RecordBatch
+
+    @property
+    def kind(self) -> Kind:
+        """Which of the three this is."""
+        return KINDS[self.events.num_columns]
 
 
 def event_key(merchant_id: str, source: str, event_id: str) -> bytes:
