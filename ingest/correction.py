@@ -98,8 +98,7 @@ def as_corrections(events: pa.RecordBatch, action: int, correction_id: str) -> p
 
 def has_repeats(batch: pa.RecordBatch) -> bool:
     """Whether some key comes more than once."""
-    distinct: int = pc.count_distinct(batch.column("key").cast(pa.binary())).as_py()
-    return distinct < batch.num_rows
+    return bool(pc.count_distinct(batch.column("key").cast(pa.binary())).as_py() < batch.num_rows)
 
 
 def check_corrections(batch: pa.RecordBatch) -> None:
