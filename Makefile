@@ -7,7 +7,7 @@ KAFKA_PORT ?= 9092
 # What talks to a log, and can be given any.
 ON_KAFKA := tests/streams tests/ingest tests/runtime --ignore=tests/runtime/embedded
 .DEFAULT_GOAL := help
-.PHONY: help install demo up kafka test test-urls test-simulation test-faults test-kafka check lint types law tidy format bench clean
+.PHONY: help install demo up kafka test test-urls test-simulation test-faust test-faults test-kafka check lint types law tidy format bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,10 @@ test-urls: install ## run the same tests on engines started apart and known by U
 
 test-simulation: install ## 5,000 seeds of the commit protocol under crashes, and wrong protocols that must be caught
 	$(BIN)/python -m pytest -m simulation
+
+test-faust: install ## what is known to go wrong with Faust, with and without its compiled parts: before a new version
+	$(BIN)/python -m pytest tests/streams/faust
+	NO_CYTHON=1 $(BIN)/python -m pytest tests/streams/faust
 
 test-faults: install ## kill processes in the middle of the stream and check that nothing is lost or doubled
 	$(BIN)/python -m pytest -m faults
