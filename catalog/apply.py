@@ -94,7 +94,7 @@ def within(declaration: Declaration, problems: Iterable[Problem]) -> Iterable[Pr
 def write_diff(connection: Connection, version: int, diff: Diff, books: Books) -> None:
     """Write one document's changes, each kind after those that it refers to."""
     declaration = diff.declaration
-    merchant_ids = ids(books.merchant) | write_merchants(connection, diff.merchants)
+    merchant_ids = ids(books.merchant) | write_merchants(connection, version, diff.merchants)
     merchant_id = merchant_ids[declaration.merchant.code]
     meter_ids = ids(books.meters) | write_meters(connection, merchant_id, version, diff.meters)
     plan_ids = ids(books.plans) | write_plans(connection, merchant_id, diff.plans)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
+from catalog.late_usage import SAYS_NOTHING, LateUsage
 from catalog.meter import Aggregation, Filter
 
 DEFAULT_ZONE = "UTC"
@@ -16,6 +17,7 @@ class MerchantDeclaration:
 
     code: str
     name: str | None = None
+    late_usage: LateUsage = SAYS_NOTHING
 
 
 @dataclass(frozen=True, slots=True)

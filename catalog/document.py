@@ -19,6 +19,7 @@ from catalog.declaration import (
     sku,
 )
 from catalog.fields import Faults, Fields, kind_of
+from catalog.late_usage import read_late_usage
 from catalog.meter import AGGREGATIONS, FILTER_OPS, Filter
 from catalog.price import price_text, read_price
 from catalog.yaml_text import Value, read_yaml
@@ -121,7 +122,8 @@ def read_merchant(fields: Fields) -> MerchantDeclaration:
         fields.fault("merchant", "field_missing", "is required: merchant: {code: ..., name: ...}")
         return MerchantDeclaration("")
     merchant = Fields(raw, fields.at("merchant"), fields.faults)
-    found = MerchantDeclaration(merchant.code("code"), merchant.optional_text("name", NAME_BYTES_MAX))
+    name = merchant.optional_text("name", NAME_BYTES_MAX)
+    found = MerchantDeclaration(merchant.code("code"), name, read_late_usage(merchant))
     merchant.end()
     return found
 

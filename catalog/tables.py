@@ -44,6 +44,21 @@ merchants = Table(
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
 
+# What a merchant has said beyond its name; one without a row has the defaults.
+merchant_settings = Table(
+    "merchant_settings",
+    metadata,
+    Column("merchant_id", Text, ForeignKey("merchants.merchant_id"), primary_key=True),
+    Column("from_version", BigInteger, primary_key=True, autoincrement=False),
+    Column("until_version", BigInteger, nullable=True),
+    Column("late_grace_s", BigInteger, nullable=False),
+    Column("late_policy", Text, nullable=False),
+    Column("late_months_back", Integer, nullable=False),
+    CheckConstraint("late_grace_s >= 0 and late_months_back >= 0", name="not_negative"),
+    CheckConstraint("late_policy in ('next_invoice', 'report_only')", name="late_policy_known"),
+    Index("uq_merchant_settings_live", "merchant_id", unique=True, postgresql_where=text("until_version is null")),
+)
+
 api_keys = Table(
     "api_keys",
     metadata,

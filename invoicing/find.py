@@ -83,8 +83,9 @@ def as_invoice(row: Row[Any], lines: tuple[InvoiceLine, ...]) -> Invoice:
     """A row of ``headers`` as the value that it stands for."""
     fields = dict(row._mapping)
     currency = fields.pop("currency")
-    subtotal, total = (Money(fields.pop(name), currency) for name in ("subtotal_minor", "total_minor"))
-    return Invoice(**fields, subtotal=subtotal, total=total, lines=lines)
+    amounts = (Money(fields.pop(f"{name}_minor"), currency) for name in ("subtotal", "credit", "total"))
+    subtotal, credit, total = amounts
+    return Invoice(**fields, subtotal=subtotal, credit=credit, total=total, lines=lines)
 
 
 def as_line(row: Row[Any], currency: str) -> InvoiceLine:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from core.money import Money
 from core.quantity import plain_text
+
+Kind = Literal["usage", "adjustment"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +32,18 @@ class InvoiceLine:
     events: int
     windows: int
     input_hash: str
+    kind: Kind = "usage"
+    # Of an adjustment: the period that it belongs to, and what had been billed for that one and what it comes to now.
+    for_period: str | None = None
+    adjusts: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Invoice:
-    """A header with its lines; ``number`` and ``issued_at`` are there once it is finalized."""
+    """A header with its lines; ``number`` and ``issued_at`` are there once it is finalized.
+
+    ``subtotal`` is the sum of the lines, ``total`` what is owed: never below zero, for ``credit`` makes up for it.
+    """
 
     invoice_id: str
     merchant_id: str
@@ -50,6 +59,7 @@ class Invoice:
     period_end: datetime
     version: int
     subtotal: Money
+    credit: Money
     total: Money
     run_id: str
     cutoff: datetime
@@ -71,6 +81,7 @@ def header_json(invoice: Invoice) -> dict[str, Any]:
         "version": invoice.version,
         "currency": invoice.total.currency,
         "subtotal": str(invoice.subtotal.decimal()),
+        "credit": str(invoice.credit.decimal()),
         "total": str(invoice.total.decimal()),
         "total_minor": invoice.total.minor,
         "run_id": invoice.run_id,
@@ -84,6 +95,7 @@ def line_json(line: InvoiceLine) -> dict[str, Any]:
     """A line for programs; every number that is not a count is a text."""
     return {
         "position": line.position,
+        "kind": line.kind,
         "description": line.description,
         "meter": line.meter,
         "aggregation": line.aggregation,
@@ -98,6 +110,7 @@ def line_json(line: InvoiceLine) -> dict[str, Any]:
         "events": line.events,
         "windows": line.windows,
         "input_hash": line.input_hash,
+        **({} if line.adjusts is None else {"for_period": line.for_period, "adjusts": line.adjusts}),
     }
 
 

@@ -40,6 +40,9 @@ invoices = Table(
     Column("version", Integer, nullable=False),
     Column("currency", Text, nullable=False),
     Column("subtotal_minor", BigInteger, nullable=False),
+    # Subtotal and credit make the total, which is never below zero: credit is negative where earlier credit pays for
+    # this invoice, positive where a negative subtotal is carried on to the customer's next ones.
+    Column("credit_minor", BigInteger, nullable=False, server_default=text("0")),
     Column("total_minor", BigInteger, nullable=False),
     Column("run_id", Text, nullable=False),
     Column("cutoff", DateTime(timezone=True), nullable=False),
@@ -77,6 +80,32 @@ invoice_lines = Table(
     Column("events", BigInteger, nullable=False),
     Column("windows", BigInteger, nullable=False),
     Column("input_hash", Text, nullable=False),
+    # An adjustment belongs to an earlier period, and says what had been billed for it and what it comes to.
+    Column("kind", Text, nullable=False, server_default=text("'usage'")),
+    Column("for_period", Text, nullable=True),
+    Column("adjusts", JSONB, nullable=True),
+    CheckConstraint("kind in ('usage', 'adjustment')", name="kind_known"),
+    CheckConstraint(
+        "(kind = 'adjustment') = (for_period is not null and adjusts is not null)", name="adjusts_something"
+    ),
+)
+
+# A customer's account of credit with a merchant: what one invoice leaves over, and what a later one takes of it. The
+# sequence lets two closes at once not take the same credit: the second one fails as a whole.
+credit_entries = Table(
+    "credit_entries",
+    metadata,
+    Column("merchant_id", Text, primary_key=True),
+    Column("customer_id", Text, primary_key=True),
+    Column("currency", Text, primary_key=True),
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("invoice_id", Text, nullable=False),
+    Column("amount_minor", BigInteger, nullable=False),
+    Column("balance_minor", BigInteger, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    UniqueConstraint("invoice_id"),
+    CheckConstraint("balance_minor >= 0", name="balance_not_negative"),
+    CheckConstraint("amount_minor <> 0", name="moves_something"),
 )
 
 # One row a merchant. Its lock puts those who number in line, so that numbers have no gap and no twin.

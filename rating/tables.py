@@ -9,6 +9,7 @@ from sqlalchemy import (
     DateTime,
     ForeignKey,
     Index,
+    Integer,
     Numeric,
     Table,
     Text,
@@ -35,6 +36,10 @@ rating_runs = Table(
     Column("incomplete", JSONB, nullable=True),
     Column("claimed_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("recorded_at", DateTime(timezone=True), nullable=True),
+    # From when until when the periods of its lines reach, so that late usage is looked for there alone; null without
+    # lines.
+    Column("usage_from", DateTime(timezone=True), nullable=True),
+    Column("usage_until", DateTime(timezone=True), nullable=True),
     CheckConstraint("state in ('claimed', 'recorded')", name="state_known"),
     CheckConstraint("(state = 'recorded') = (recorded_at is not null)", name="recorded_when"),
     Index(None, "merchant_id", "period"),
@@ -78,4 +83,53 @@ charge_lines = Table(
     CheckConstraint("period_start < period_end", name="period_has_length"),
     CheckConstraint("(amount is null) = (parked_reason is not null)", name="amount_or_reason"),
     Index("ix_charge_lines_parked", "merchant_id", "period", postgresql_where=text("parked_reason is not null")),
+)
+
+# What a period that was billed came to later, as differences: each row says what had been billed until then, what the
+# whole period comes to now, and what is billed for it. The sequence is the guarantee behind "posted once": two closes
+# that find the same difference write the same number, and the second one fails as a whole.
+charge_adjustments = Table(
+    "charge_adjustments",
+    metadata,
+    Column("for_period", Text, primary_key=True),
+    Column("subscription_id", Text, primary_key=True),
+    Column("price_id", Text, primary_key=True),
+    Column("sequence", Integer, primary_key=True, autoincrement=False),
+    # The period whose close posted it, and on whose invoice it stands.
+    Column("period", Text, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("merchant_id", Text, nullable=False),
+    Column("customer_id", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("plan", Text, nullable=False),
+    Column("meter_id", Text, nullable=False),
+    Column("meter", Text, nullable=False),
+    Column("aggregation", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("for_start", DateTime(timezone=True), nullable=False),
+    Column("for_end", DateTime(timezone=True), nullable=False),
+    Column("period_start", DateTime(timezone=True), nullable=False),
+    Column("period_end", DateTime(timezone=True), nullable=False),
+    # What had been billed counted usage stored until the one, what is billed now until the other.
+    Column("billed_cutoff", DateTime(timezone=True), nullable=False),
+    Column("cutoff", DateTime(timezone=True), nullable=False),
+    # Of the run that billed the period first: its prices are those that count.
+    Column("catalog_version", BigInteger, nullable=False),
+    Column("old_quantity", Numeric(38, 12), nullable=False),
+    Column("new_quantity", Numeric(38, 12), nullable=False),
+    Column("quantity", Numeric(38, 12), nullable=False),
+    # Unrounded, like those of charge lines.
+    Column("old_amount", Numeric(38, 24), nullable=False),
+    Column("new_amount", Numeric(38, 24), nullable=False),
+    Column("amount", Numeric(38, 24), nullable=False),
+    Column("tiers", JSONB, nullable=False),
+    Column("price", JSONB, nullable=False),
+    Column("events", BigInteger, nullable=False),
+    Column("windows", BigInteger, nullable=False),
+    Column("input_hash", Text, nullable=False),
+    Column("corrected_from", Numeric(38, 12), nullable=True),
+    CheckConstraint("billed_cutoff < cutoff and for_start < period_start", name="later"),
+    CheckConstraint("quantity = new_quantity - old_quantity and amount = new_amount - old_amount", name="difference"),
+    Index(None, "merchant_id", "period"),
 )
