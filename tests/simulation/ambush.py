@@ -46,8 +46,9 @@ def insert_lands_under_a_rebuild(world: World) -> Ambush:
     yield from until(call, Call.inserts_events)
     world.planned += [world.replace_log, world.start_worker]
     call = yield "dies, late"
-    yield from until(call, lambda one: one.does("read keys") and bool(world.late))
-    world.planned += [world.land, world.watch_log]
+    call = yield from until(call, lambda one: one.does("enter"))
+    heir, _ = yield from until(call, lambda one: one.does("read keys"))
+    world.planned += [*[world.land] * 3, *[world.watch_log] * 3, *[lambda: world.run_only(heir)] * 8]
     yield "others first"
 
 
@@ -65,14 +66,16 @@ def other_messages_at_the_same_offsets(world: World) -> Ambush:
     """While an open block is taken over its log is replaced, and the new one does not say so when it is asked."""
     call = yield None
     died, _ = yield from until(call, Call.inserts_events)
+    world.planned += [world.start_worker]
     call = yield "dies after"
     call = yield from until(call, lambda one: one.does("read keys") and one.who != died)
     heir = call.who
     # Whatever clients send now comes before what the journals send again.
-    world.planned += [world.replace_log, *[world.step_gateway] * 3, *[world.watch_log] * 2]
+    world.planned += [world.replace_log, *[world.step_gateway] * 3, *[world.watch_log] * 3]
+    world.planned += [lambda: world.run_only(heir)] * 8
     call = yield "others first"
     for _ in range(3):
-        yield from until(call, lambda one: one.who == heir and one.does("look at the log"))
+        call = yield from until(call, lambda one: one.who == heir and one.does("look at the log"))
         call = yield "no answer, nothing done"
 
 

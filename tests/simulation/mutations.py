@@ -18,6 +18,7 @@ from streams.ledger_memory import MemoryBlock, MemoryLedger, MemoryPartition
 from streams.plan import Intent
 from streams.retry import Retry
 from streams.rows import EVENTS, WINDOWS
+from streams.sequences import SealedSequences
 from streams.store import BlockStore
 from tests.simulation.build import Acknowledge, Build, Claim
 from tests.simulation.wrapped import Ledgers, Stores
@@ -68,6 +69,15 @@ class LaxLedger(MemoryLedger):
         row = self.partitions[lease.topic, lease.partition]
         row.owner = lease.owner
         return super()._held(lease)
+
+
+class OpenSeal(MemoryLedger):
+    """Takes a seal from whoever brings it."""
+
+    def seal(self, lease: Lease, intent: Intent, seal: Seal) -> None:
+        """Seal as if the present owner did."""
+        row = self.partitions[lease.topic, lease.partition]
+        super().seal(replace(lease, owner=row.owner, epoch=row.epoch), intent, seal)
 
 
 class FreshTokens(Stores):
@@ -153,6 +163,23 @@ class BlindToTheOld(Ledgers):
         return ()
 
 
+class Amnesiac(Ledgers):
+    """Does not tell the next owner which envelopes were sealed."""
+
+    def claim(self, topic: str, partition: int, owner: str, incarnation: int) -> tuple[Lease, Position]:
+        """Claim with an empty set."""
+        lease, position = self.ledger.claim(topic, partition, owner, incarnation)
+        return lease, replace(position, sequences=SealedSequences())
+
+
+class Unmindful(Ledgers):
+    """Deletes what a block left when it is given up, and never again."""
+
+    def abandoned(self, lease: Lease) -> tuple[Intent, ...]:
+        """Know of none."""
+        return ()
+
+
 class GivenUp(Ledgers):
     """Remembers which blocks the ledger says were given up."""
 
@@ -214,6 +241,11 @@ def lax(clock: Clock, catalog_version: Callable[[], int]) -> MemoryLedger:
     return LaxLedger(clock, catalog_version)
 
 
+def open_seal(clock: Clock, catalog_version: Callable[[], int]) -> MemoryLedger:
+    """A ledger that checks the epoch at intents alone."""
+    return OpenSeal(clock, catalog_version)
+
+
 MUTATIONS: dict[str, Build] = {
     "acknowledge before seal": Build(desk=EarlyDesk),
     "token without intent": Build(ledger=forgetful),
@@ -221,11 +253,14 @@ MUTATIONS: dict[str, Build] = {
     "windows under a fresh token": fresh_tokens(WINDOWS),
     "seal before windows": Build(doors=seal_first),
     "claim without raising the epoch": Build(ledger=lax),
+    "seal without a look at the epoch": Build(ledger=open_seal),
     "index rebuilt with the open block": Build(doors=lambda ledger, store: (ledger, HastyKeys(store))),
     "given-up blocks keep their rows": Build(doors=lambda ledger, store: (ledger, Hoarder(store))),
     "old open block passed over": Build(doors=lambda ledger, store: (BlindToTheOld(ledger), store)),
+    "given-up blocks deleted once only": Build(doors=lambda ledger, store: (Unmindful(ledger), store)),
     "index rebuilt with given-up blocks": Build(doors=trusting),
     "log numbered without a second look": Build(find=find_once),
     "no answer counts as the same log": Build(unanswered=True),
+    "sealed envelopes forgotten": Build(doors=lambda ledger, store: (Amnesiac(ledger), store)),
     "redo under the newest catalog": Build(version=lambda _intended, newest: newest),
 }

@@ -89,7 +89,10 @@ class Worker:
     def _begin(self, offset: int) -> int:
         """Mostly what the ledger says; a client that knows only its own commits begins earlier."""
         chance = self._world.chance
-        return chance.randint(0, offset) if chance.random() < 0.1 else offset
+        begin = chance.randint(0, offset) if chance.random() < 0.1 else offset
+        if begin < offset:
+            self._world.witness.note(f"{self.name} reads from {begin}, though {offset} comes next")
+        return begin
 
     def _take(self) -> list[Record]:
         """Fetch a little, and hand over some of what was fetched by now."""

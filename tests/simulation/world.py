@@ -66,6 +66,7 @@ class World:
         # What is to happen as soon as whoever acts now has handed the turn back.
         self.planned: list[Callable[[], object]] = []
         self.ambush: Ambush | None = None
+        self.ambush_name = ""
         if self.chance.random() < AMBUSH_SHARE:
             self.lie_in_wait()
 
@@ -73,7 +74,8 @@ class World:
         """Prepare an ambush; most of them need a log that can be lost, and other troubles to be rare."""
         self.embedded = True
         self.fault_share = min(self.fault_share, 0.03)
-        self.ambush = self.chance.choice(AMBUSHES)(self)
+        lay = self.chance.choice(AMBUSHES)
+        self.ambush, self.ambush_name = lay(self), lay.__name__
         next(self.ambush)
 
     def catalog_version(self) -> int:
@@ -98,6 +100,7 @@ class World:
         try:
             return self.ambush.send(call)
         except StopIteration:
+            self.witness.note(f"over: {self.ambush_name}")
             self.ambush = None
             return None
 
@@ -279,3 +282,4 @@ class World:
             self.clock.advance(hours=self.chance.randint(1, 5))
         else:
             self.clock.instant -= (self.clock.instant - NOON) / 2
+        self.witness.note(f"the clock jumps to {self.clock.instant}")
