@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0008_late_usage"
-down_revision = "0006_corrections"
+down_revision = "0007_backfills"
 branch_labels = None
 depends_on = None
 

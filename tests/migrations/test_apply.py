@@ -26,7 +26,14 @@ from migrations.apply import (
     upgrade,
 )
 
-TABLE_MODULES = ("catalog.tables", "streams.tables", "rating.tables", "invoicing.tables", "runtime.audit.tables")
+TABLE_MODULES = (
+    "catalog.tables",
+    "streams.tables",
+    "rating.tables",
+    "invoicing.tables",
+    "ingest.tables",
+    "runtime.audit.tables",
+)
 
 
 def tables(books: Engine) -> set[str]:

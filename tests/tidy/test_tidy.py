@@ -198,7 +198,14 @@ def test_tables_of_merchants_name_their_merchant() -> None:
     }  # fmt: skip
     from core.db import metadata  # noqa: PLC0415
 
-    for module in ("catalog.tables", "streams.tables", "rating.tables", "invoicing.tables", "runtime.audit.tables"):
+    for module in (
+        "catalog.tables",
+        "streams.tables",
+        "rating.tables",
+        "invoicing.tables",
+        "ingest.tables",
+        "runtime.audit.tables",
+    ):
         importlib.import_module(module)
     missing = [name for name, table in metadata.tables.items() if "merchant_id" not in table.columns]
 
