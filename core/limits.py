@@ -21,6 +21,8 @@ PROPERTIES_MAX = 64
 PROPERTY_NAME_BYTES_MAX = 128
 PROPERTY_VALUE_BYTES_MAX = 4096
 DEPTH_MAX = 8
+CORRECTION_ID_BYTES_MAX = 256
+REASON_BYTES_MAX = 1_000
 
 # Time. An event may be as old as the dedupe horizon unless its sender says that it is a backfill.
 EVENT_AGE_DAYS_MAX = 35
