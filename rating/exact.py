@@ -48,6 +48,11 @@ def plus(left: pl.Expr, right: pl.Expr) -> pl.Expr:
     return pl.when(fits).then(left + right).otherwise(None)
 
 
+def minus(left: pl.Expr, right: pl.Expr) -> pl.Expr:
+    """The difference of two integers; null where it does not fit or where either is null."""
+    return plus(left, right * whole(-1))
+
+
 def group_sum(name: str) -> list[pl.Expr]:
     """Aggregations that add integers of a group up in two halves, so that neither half can wrap.
 
