@@ -1,9 +1,9 @@
-"""The life of one request for events, from its head to its durable answer."""
+"""The life of one request for events or corrections, from its head to its durable answer."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from core.errors import Refused
@@ -21,8 +21,12 @@ from ingest.verdict import Verdict
 EVENTS_AT_ONCE = 500
 
 
-async def accept(gateway: Gateway, scope: MutableMapping[str, Any], receive: Receive) -> Answer | None:
-    """Answer a ``POST /v1/events``; ``None`` when its sender has gone. Bad input never raises."""
+# What is done with a body: gateway, merchant, head and body in, a durable answer out.
+Take = Callable[[Gateway, str, Head, bytes], Awaitable[Answer]]
+
+
+async def accept(gateway: Gateway, scope: MutableMapping[str, Any], receive: Receive, take: Take) -> Answer | None:
+    """Let a request in, read its body and hand it on; ``None`` when its sender has gone. Bad input never raises."""
     incoming = Incoming(receive)
     try:
         headers = collect_headers(scope)
@@ -30,16 +34,13 @@ async def accept(gateway: Gateway, scope: MutableMapping[str, Any], receive: Rec
         head = read_head(scope, headers)
         gateway.admit()
         with gateway.pending.open() as hold:
-            body = await read_body(incoming, head, hold, gateway.config.body_time_limit_s)
-            begun_s = gateway.parts.clock.steady_s()
-            verdict = await judge_body(gateway, body, head, identity.merchant_id)
-            size = len(body)
-            del body
-            if verdict.rows:
-                await gateway.keep(verdict.rows, size)
-        gateway.metrics.seconds.observe(gateway.parts.clock.steady_s() - begun_s)
-        gateway.metrics.count_verdict(verdict)
-        answer = answer_verdict(verdict)
+            # The body is handed over, not kept: it is let go of once it is judged.
+            answer = await take(
+                gateway,
+                identity.merchant_id,
+                head,
+                await read_body(incoming, head, hold, gateway.config.body_time_limit_s),
+            )
     except Refused as refused:
         answer = answer_refused(refused)
     except Busy as busy:
@@ -50,6 +51,19 @@ async def accept(gateway: Gateway, scope: MutableMapping[str, Any], receive: Rec
         await drain(incoming)
     gateway.metrics.requests.labels(str(answer.status)).inc()
     return answer
+
+
+async def take_events(gateway: Gateway, merchant_id: str, head: Head, body: bytes) -> Answer:
+    """Judge the events of a body and answer once the good ones are safe."""
+    begun_s = gateway.parts.clock.steady_s()
+    verdict = await judge_body(gateway, body, head, merchant_id)
+    size = len(body)
+    del body
+    if verdict.rows:
+        await gateway.keep(verdict.rows, size)
+    gateway.metrics.seconds.observe(gateway.parts.clock.steady_s() - begun_s)
+    gateway.metrics.count_verdict(verdict)
+    return answer_verdict(verdict)
 
 
 def collect_headers(scope: MutableMapping[str, Any]) -> dict[bytes, bytes]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request, Response
@@ -13,10 +13,12 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from core.logs import get_logger
-from ingest.accept import accept
+from ingest.accept import Take, accept, take_events
 from ingest.config import GatewayConfig, GatewayParts
+from ingest.correct import take_amendment, take_backfill, take_corrections, take_retraction
 from ingest.gateway import Gateway
 from ingest.problems import Answer, answer_json, answer_problem
+from ingest.read_corrections import read_query
 
 
 def build_app(config: GatewayConfig, parts: GatewayParts) -> FastAPI:
@@ -32,7 +34,8 @@ def build_app(config: GatewayConfig, parts: GatewayParts) -> FastAPI:
     app = FastAPI(title="Millrace gateway", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.gateway = gateway
     # Straight to ASGI: nothing between the socket and the decoder copies or inspects a body.
-    app.router.routes.append(Route("/v1/events", EventsDoor(gateway), methods=["POST"]))
+    for path, method, choose in DOORS:
+        app.router.routes.append(Route(path, Door(gateway, choose), methods=[method]))
     add_probes(app, gateway)
     app.add_exception_handler(HTTPException, answer_http_error)
     app.add_exception_handler(RequestValidationError, answer_validation_error)
@@ -40,15 +43,37 @@ def build_app(config: GatewayConfig, parts: GatewayParts) -> FastAPI:
     return app
 
 
-class EventsDoor:
-    """The hot route."""
+def named_in(scope: Scope) -> str:
+    """The id in a request's address."""
+    named: str = scope["path_params"]["id"]
+    return named
 
-    def __init__(self, gateway: Gateway) -> None:
+
+def query_of(scope: Scope) -> dict[str, str]:
+    """The parameters of a request's address."""
+    return read_query(scope.get("query_string", b""))
+
+
+DOORS: tuple[tuple[str, str, Callable[[Scope], Take]], ...] = (
+    ("/v1/events", "POST", lambda _scope: take_events),
+    ("/v1/corrections", "POST", lambda _scope: take_corrections),
+    # An id may hold slashes.
+    ("/v1/events/{id:path}/retract", "POST", lambda scope: take_retraction(named_in(scope), query_of(scope))),
+    ("/v1/events/{id:path}", "PUT", lambda scope: take_amendment(named_in(scope), query_of(scope))),
+    ("/v1/backfills/{id}/events", "POST", lambda scope: take_backfill(named_in(scope))),
+)
+
+
+class Door:
+    """A route that takes events or corrections: the same way in for all of them."""
+
+    def __init__(self, gateway: Gateway, choose: Callable[[Scope], Take]) -> None:
         self.gateway = gateway
+        self.choose = choose
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Take a request's events."""
-        answer = await accept(self.gateway, scope, receive)
+        """Take what a request holds."""
+        answer = await accept(self.gateway, scope, receive, self.choose(scope))
         if answer:
             await send_answer(answer, send)
 

@@ -80,6 +80,26 @@ class Coalescer:
                 if touched is None or parcel.partition in touched:
                     parcel.waiters.append(waiter)
                     waiter.remaining += 1
+        self.send_off(parcels)
+
+    def submit_apart(self, batch: pa.RecordBatch) -> asyncio.Future[None]:
+        """Take a request's corrections: messages of their own, after all that was gathered before them.
+
+        The future is that of ``submit``.
+        """
+        self.flush()
+        waiter = Waiter(asyncio.get_running_loop().create_future())
+        keys = b"".join(batch.column("key").to_pylist())
+        parts = split_by_partition(batch, keys, self.partitions)
+        parcels = [parcel for partition, part in parts for parcel in self.wrap(partition, part)]
+        waiter.remaining = len(parcels)
+        for parcel in parcels:
+            parcel.waiters.append(waiter)
+        self.send_off(parcels)
+        return waiter.future
+
+    def send_off(self, parcels: list[Parcel]) -> None:
+        """Ship parcels, and know that they are under way."""
         now_s = self.clock.steady_s()
         for parcel in parcels:
             parcel.shipped_s = now_s

@@ -9,6 +9,7 @@ from pathlib import Path
 from core.clock import Clock
 from core.limits import PARTITIONS_DEFAULT
 from ingest.authorize import FindKey
+from ingest.backfill import Backfill
 from ingest.needs import DoorCatalog
 from ingest.sealed import SealedState
 
@@ -45,3 +46,5 @@ class GatewayParts:
     catalog: Callable[[], DoorCatalog | None]
     # What is sealed of a topic; only asked when there is a journal.
     sealed: Callable[[str], SealedState]
+    # A merchant's backfill by its id; blocks, and raises ``Transient``.
+    find_backfill: Callable[[str, str], Backfill | None] = lambda _merchant_id, _backfill_id: None

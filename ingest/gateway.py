@@ -6,6 +6,8 @@ import asyncio
 from dataclasses import replace
 from uuid import UUID, uuid4
 
+import pyarrow as pa
+
 from core.logs import get_logger
 from ingest.authorize import Authorizer
 from ingest.coalesce import Coalescer
@@ -99,6 +101,10 @@ class Gateway:
         ``size`` is that of the body in which they came.
         """
         await self.admit().submit(rows, size)
+
+    async def keep_apart(self, batch: pa.RecordBatch) -> None:
+        """``keep`` for the corrections of one request, which share no message with others."""
+        await self.admit().submit_apart(batch)
 
     def ship(self, parcel: Parcel) -> None:
         """Send a parcel to the log and, at the same time, to the journal."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -60,6 +60,11 @@ def micros_of(instant: datetime) -> int:
     """Microseconds since 1970 of an instant with a zone."""
     gap = instant - EPOCH
     return (gap.days * 86_400 + gap.seconds) * 1_000_000 + gap.microseconds
+
+
+def instant_of(micros: int) -> datetime:
+    """The instant so many microseconds after 1970."""
+    return EPOCH + timedelta(microseconds=micros)
 
 
 def zone_of(text: str) -> str:

@@ -14,9 +14,11 @@ from sqlalchemy import Engine
 from catalog.keys import find_key
 from core.clock import SystemClock
 from core.db import transaction
+from core.errors import Refused
 from core.logs import configure_logs
 from ingest.app import build_app
 from ingest.authorize import Identity
+from ingest.backfill import Backfill, find_backfill
 from ingest.catalog_feed import CatalogFeed
 from ingest.config import GatewayConfig, GatewayParts
 from ingest.sealed import SealedState, read_sealed
@@ -82,7 +84,14 @@ def gateway_parts(books: Engine, feed: CatalogFeed) -> GatewayParts:
         with transaction(books) as connection:
             return read_sealed(connection, topic)
 
-    return GatewayParts(clock=SystemClock(), find_key=find, catalog=feed.current, sealed=sealed)
+    def backfill(merchant_id: str, backfill_id: str) -> Backfill | None:
+        with transaction(books) as connection:
+            try:
+                return find_backfill(connection, merchant_id, backfill_id)
+            except Refused:
+                return None
+
+    return GatewayParts(SystemClock(), find, feed.current, sealed, backfill)
 
 
 def server_config(app: object, host: str, port: int) -> uvicorn.Config:
