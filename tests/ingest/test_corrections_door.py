@@ -165,7 +165,8 @@ def test_what_cannot_be_meant_is_refused(ask: Ask, door: str, body: object, stat
     """As a problem document with its code, or with the code of the one item."""
 
     async def test(running: Running) -> None:
-        answer = await send(running, *door.split(), body)
+        method, path = door.split(" ")
+        answer = await send(running, method, path, body)
         said = answer.json()
         codes = {said["code"], *(one["code"] for one in said.get("rejected", []))}
         assert (answer.status_code, code in codes) == (status, True), said
