@@ -12,6 +12,7 @@ import pyarrow as pa
 from core.errors import BadEvent, Stop
 from core.limits import DEAD_LETTER_RUN_MAX, ENVELOPE_EVENTS_MAX
 from ingest.codec import Headers, decode_envelope
+from ingest.correction import check_corrections, read_fill
 from ingest.event import ENVELOPE_SCHEMA, Envelope
 from streams.rows import DELIVERED_COLUMNS
 from streams.sequences import SealedSequences
@@ -30,8 +31,13 @@ class Readable:
 
     @property
     def rows(self) -> int:
-        """How many events it brings."""
-        return int(self.envelope.events.num_rows)
+        """How many events or corrections it brings; a fill brings none."""
+        return 0 if self.envelope.kind == "fill" else int(self.envelope.events.num_rows)
+
+    @property
+    def alone(self) -> bool:
+        """Whether it makes a block of its own."""
+        return self.envelope.kind != "events"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +53,11 @@ class Unreadable:
     def rows(self) -> int:
         """Nobody can tell how many events it was; it counts as one."""
         return 1
+
+    @property
+    def alone(self) -> bool:
+        """It lies in a block with others."""
+        return False
 
 
 Message = Readable | Unreadable
@@ -72,6 +83,10 @@ def read_message(offset: int, value: bytes | None, headers: Headers) -> Message:
     try:
         envelope = decode_envelope(value, headers)
         check_whole(envelope.events)
+        if envelope.kind == "corrections":
+            check_corrections(envelope.events)
+        elif envelope.kind == "fill":
+            read_fill(envelope.events)
     except BadEvent as bad:
         return Unreadable(offset, bad.code, bad.message, value or b"")
     return Readable(offset, envelope)
@@ -131,8 +146,12 @@ def gather(
 
 
 def joined(messages: Sequence[Readable]) -> pa.Table:
-    """The events of several messages as one table, each with its offset and its position in its message."""
-    table = pa.Table.from_batches([message.envelope.events for message in messages], ENVELOPE_SCHEMA)
+    """The events of several messages as one table, each with its offset and its position in its message.
+
+    Or the corrections of one, which never stands with others.
+    """
+    schema = messages[0].envelope.events.schema if messages else ENVELOPE_SCHEMA
+    table = pa.Table.from_batches([message.envelope.events for message in messages], schema)
     rows = np.array([message.rows for message in messages], dtype=np.int64)
     offsets = np.repeat(np.array([message.offset for message in messages], dtype=np.uint64), rows)
     starts = np.repeat(np.cumsum(rows) - rows, rows)

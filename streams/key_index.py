@@ -80,8 +80,11 @@ class KeyIndex:
         high, low = high[places], low[places]
         for run in (*self.older, *self.runs):
             hits, at = probe_run(run, high, low, since_s)
-            found[places[hits]] = True
-            body[places[hits]] = run.body[at]
+            hits = places[hits]
+            # A key that was claimed again, as a backfill may, keeps what it said first.
+            first = ~found[hits]
+            found[hits] = True
+            body[hits[first]] = run.body[at[first]]
         return found, body
 
     def with_added(self, run: KeyRun, since_s: int) -> KeyIndex:
@@ -174,3 +177,17 @@ def sorted_run(high: U64, low: U64, body: U64, stored_s: U32) -> KeyRun:
     """A run from keys in any order, each given once."""
     order = np.argsort(high)
     return KeyRun(high[order], low[order], body[order], stored_s[order])
+
+
+def run_in_time(high: U64, low: U64, body: U64, stored_us: npt.NDArray[np.int64]) -> KeyRun:
+    """A run from keys in any order; those of a key that was claimed more than once stand in the order of their time."""
+    order = np.argsort(high)
+    equal = high[order][1:] == high[order][:-1]
+    if equal.any():
+        tied = np.zeros(len(order), dtype=np.bool_)
+        tied[1:] |= equal
+        tied[:-1] |= equal
+        some = order[tied]
+        order[tied] = some[np.lexsort((stored_us[some], high[some]))]
+    stored_s = (stored_us[order] // 1_000_000).astype(np.uint32)
+    return KeyRun(high[order], low[order], body[order], stored_s)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from streams.block import Counts
 from streams.dead_letter import DeadLetter
+from streams.fills import Fill
 from streams.plan import Intent
 from streams.sequences import SealedSequences
 
@@ -47,6 +49,11 @@ class Seal:
     sequences: SealedSequences
     unreadable_run: int
     dead_letters: tuple[DeadLetter, ...]
+    fills: tuple[Fill, ...] = ()
+
+
+# A block's incarnation and first offset.
+BlockName = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +94,10 @@ class Ledger(Protocol):
         """Take a partition over, with a higher epoch than anybody before. A new one starts at offset 0."""
 
     def intend(self, lease: Lease, incarnation: int, first_offset: int, last_offset: int) -> Intent:
-        """Announce the next block; it must begin where the sealed part ends. Fixes catalog version and time."""
+        """Announce the next block; it must begin where the sealed part ends. Fixes catalog version and time.
+
+        The time is later than that of every block of the partition before, whatever the clock says.
+        """
 
     def seal(self, lease: Lease, intent: Intent, seal: Seal) -> None:
         """Write down that a block is done, with its dead letters, and move the partition on."""
@@ -97,6 +107,12 @@ class Ledger(Protocol):
 
     def abandoned(self, lease: Lease) -> tuple[Intent, ...]:
         """The partition's blocks that were given up, the youngest first; at most a hundred."""
+
+    def versions(self, lease: Lease, blocks: Collection[BlockName]) -> Mapping[BlockName, int]:
+        """The catalog version of each of the partition's blocks that is named and there."""
+
+    def fills(self, lease: Lease) -> tuple[Fill, ...]:
+        """The fills that the partition's blocks did, the oldest first."""
 
     def enter(self, lease: Lease, incarnation: int) -> None:
         """Move the partition to offset 0 of a newer incarnation; no block may be open."""

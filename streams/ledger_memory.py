@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Literal
 
 from core.clock import Clock
 from core.errors import Stop
 from streams.dead_letter import DeadLetter
-from streams.ledger import Lease, Position, Seal, SealedBlock
+from streams.fills import Fill
+from streams.ledger import BlockName, Lease, Position, Seal, SealedBlock
 from streams.plan import Intent
 from streams.sequences import SealedSequences
+
+TICK = timedelta(microseconds=1)
 
 
 @dataclass
@@ -74,7 +78,8 @@ class MemoryLedger:
             raise Stop(f"block {found.first_offset}..{found.last_offset} of {lease} is still open")
         if (row.position.incarnation, row.position.next_offset) != (incarnation, first_offset):
             raise Stop(f"{lease} stands at {row.position.incarnation}:{row.position.next_offset}")
-        intent = Intent(incarnation, first_offset, last_offset, self._catalog_version(), self._clock.now())
+        now = max([self._clock.now(), *(block.intent.intended_at + TICK for block in row.blocks[-1:])])
+        intent = Intent(incarnation, first_offset, last_offset, self._catalog_version(), now)
         row.blocks.append(MemoryBlock(intent, lease.epoch))
         row.position = replace(row.position, intent=intent)
         return intent
@@ -111,6 +116,17 @@ class MemoryLedger:
         """See ``Ledger.abandoned``."""
         blocks = self.partitions[lease.topic, lease.partition].blocks
         return tuple(block.intent for block in reversed(blocks) if block.state == "abandoned")[:100]
+
+    def versions(self, lease: Lease, blocks: Collection[BlockName]) -> dict[BlockName, int]:
+        """See ``Ledger.versions``."""
+        intents = [block.intent for block in self.partitions[lease.topic, lease.partition].blocks]
+        known = {(intent.incarnation, intent.first_offset): intent.catalog_version for intent in intents}
+        return {name: known[name] for name in blocks if name in known}
+
+    def fills(self, lease: Lease) -> tuple[Fill, ...]:
+        """See ``Ledger.fills``."""
+        seals = [block.seal for block in self.partitions[lease.topic, lease.partition].blocks]
+        return tuple(fill for seal in seals if seal is not None for fill in seal.fills)
 
     def last_sealed(self, lease: Lease) -> SealedBlock | None:
         """See ``SealedBlocks.last_sealed``."""

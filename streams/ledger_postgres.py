@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
@@ -27,11 +27,13 @@ from catalog.version import current_version
 from core.db import transaction
 from core.errors import Stop
 from streams.dead_letter_rows import letter_rows
+from streams.fills import Fill
 from streams.incarnation import number_incarnation
-from streams.ledger import Lease, Position, Seal, SealedBlock
+from streams.ledger import BlockName, Lease, Position, Seal, SealedBlock
+from streams.ledger_past import fill_rows, load_fills, load_versions, next_time
 from streams.plan import Intent
 from streams.sequences import SealedSequences
-from streams.tables import dead_letters, stream_blocks, stream_partitions
+from streams.tables import dead_letters, stream_blocks, stream_fills, stream_partitions
 
 NOW = literal_column("clock_timestamp()", DateTime(timezone=True))
 LETTERS_AT_ONCE = 2_000
@@ -109,7 +111,7 @@ class PostgresLedger:
                     catalog_version=(version := current_version(connection)),
                     epoch=lease.epoch,
                     state="intent",
-                    intended_at=NOW,
+                    intended_at=next_time(connection, lease, incarnation, first_offset),
                 )
                 .returning(stream_blocks.c.intended_at)
             ).scalar_one()
@@ -141,6 +143,8 @@ class PostgresLedger:
             )
             for rows in letter_rows(lease, intent, seal.dead_letters, LETTERS_AT_ONCE):
                 connection.execute(insert(dead_letters), rows)
+            if seal.fills:
+                connection.execute(insert(stream_fills), fill_rows(lease, intent, seal.fills))
 
     def abandon(self, lease: Lease, intent: Intent) -> None:
         """See ``Ledger.abandon``."""
@@ -158,6 +162,16 @@ class PostgresLedger:
         )
         with self._transaction() as connection:
             return tuple(as_intent(row) for row in connection.execute(given_up))
+
+    def versions(self, lease: Lease, blocks: Collection[BlockName]) -> dict[BlockName, int]:
+        """See ``Ledger.versions``."""
+        with self._transaction() as connection:
+            return load_versions(connection, lease.topic, lease.partition, blocks)
+
+    def fills(self, lease: Lease) -> tuple[Fill, ...]:
+        """See ``Ledger.fills``."""
+        with self._transaction() as connection:
+            return load_fills(connection, lease.topic, lease.partition)
 
     def last_sealed(self, lease: Lease) -> SealedBlock | None:
         """See ``SealedBlocks.last_sealed``."""

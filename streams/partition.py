@@ -73,7 +73,7 @@ class Partition:
         step = plan_next(
             position.next_offset,
             position.intent,
-            [AtHand(message.offset, message.rows) for message in messages],
+            [AtHand(message.offset, message.rows, message.alone) for message in messages],
             self._rows_max,
         )
         match step:

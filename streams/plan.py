@@ -25,10 +25,14 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class AtHand:
-    """A message that has arrived: its offset, and how many rows it will make (1 when it is unreadable)."""
+    """A message that has arrived: its offset, and how many rows it will make (1 when it is unreadable).
+
+    One that stands ``alone`` makes a block of its own: what it corrects must lie in sealed blocks.
+    """
 
     offset: int
     rows: int
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ def plan_next(
 
     ``next_offset`` is the first offset that is not sealed; ``intent`` is the open block, which then begins there.
     ``at_hand`` are the messages in the order of delivery. A block holds as many whole messages as fit in
-    ``rows_max`` rows, and at least one.
+    ``rows_max`` rows, and at least one; a message that stands alone shares it with none.
     """
     assert intent is None or intent.first_offset == next_offset, "an open block begins where the sealed part ends"
     sealed = count_below(at_hand, next_offset)
@@ -120,10 +124,10 @@ def contiguous(at_hand: Sequence[AtHand], first: int) -> int:
 
 
 def fitting(at_hand: Sequence[AtHand], rows_max: int) -> int:
-    """How many messages at the front fit in ``rows_max`` rows; at least one."""
+    """How many messages at the front make a block of ``rows_max`` rows; at least one."""
     rows = 0
     for count, message in enumerate(at_hand):
         rows += message.rows
-        if rows > rows_max and count > 0:
+        if count > 0 and (rows > rows_max or message.alone or at_hand[0].alone):
             return count
     return len(at_hand)

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 import polars as pl
 
-from streams.key_index import KeyRun, sorted_run
+from streams.key_index import KeyRun, run_in_time
 from streams.plan import Intent
 
 Query = Callable[[str, Mapping[str, object] | None], pl.DataFrame]
@@ -20,10 +20,11 @@ Query = Callable[[str, Mapping[str, object] | None], pl.DataFrame]
 KEYS_AT_ONCE = 500_000
 PREFIXES = 2**64
 
-# Duplicates, conflicts and rejected events claim no key.
+# Duplicates, conflicts and rejected events claim no key, and neither do corrections: the event's own row did. What a
+# backfill holds may be the first of its key.
 CLAIMED = """
     FROM usage_events
-    WHERE partition = {partition:UInt16} AND fate IN ('stored', 'held')
+    WHERE partition = {partition:UInt16} AND fate IN ('stored', 'held') AND action IN ('event', 'backfill')
       AND stored_at >= fromUnixTimestamp64Micro({since_us:Int64}, 'UTC')
       AND (incarnation, block_first) NOT IN (
           SELECT block.1, block.2
@@ -33,6 +34,7 @@ CLAIMED = """
 """
 HIGH = "byteSwap(reinterpretAsUInt64(substring(key, 1, 8)))"
 LOW = "byteSwap(reinterpretAsUInt64(substring(key, 9, 8)))"
+STORED_US = "toUnixTimestamp64Micro(stored_at)"
 # Keys compare as bytes, so that a slice is found without taking each key apart.
 SLICE = """
       AND key >= toFixedString(unhex({from:String}), 16) AND key <= toFixedString(unhex({to:String}), 16)
@@ -77,15 +79,15 @@ def count_keys(query: Query, wanted: KeysWanted) -> int:
 def read_keys(query: Query, wanted: KeysWanted, first: int, last: int) -> KeyRun:
     """The keys whose high words lie between two, both included."""
     found = query(
-        f"SELECT {HIGH} AS high, {LOW} AS low, body_hash AS body, toUInt32(stored_at) AS stored_s {CLAIMED} {SLICE}",
+        f"SELECT {HIGH} AS high, {LOW} AS low, body_hash AS body, {STORED_US} AS stored_us {CLAIMED} {SLICE}",
         {**parameters_of(wanted), "from": f"{first:016x}{'0' * 16}", "to": f"{last:016x}{'f' * 16}"},
     )
     # Sorting here takes a tenth of the time that ClickHouse takes for it.
-    return sorted_run(
+    return run_in_time(
         found["high"].to_numpy().astype(np.uint64),
         found["low"].to_numpy().astype(np.uint64),
         found["body"].to_numpy().astype(np.uint64),
-        found["stored_s"].to_numpy().astype(np.uint32),
+        found["stored_us"].to_numpy(),
     )
 
 

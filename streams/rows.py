@@ -13,6 +13,7 @@ TABLES = (EVENTS, WINDOWS, UNIQUES)
 
 # A row of ``usage_events`` is an event, or a correction of an earlier row of the same key.
 ACTIONS = ("event", *CORRECTIONS)
+EVENT = 0
 
 SECOND = pa.timestamp("s", tz="UTC")
 QUANTITY = pa.decimal128(38, 12)

@@ -9,12 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ingest.event import BACKFILL
 from streams.arrow import one_chunk
 from streams.dedupe import split_keys
-from streams.key_index import KeyRun, sorted_run
+from streams.key_index import KeyRun, run_in_time
 from streams.plan import Intent
 from streams.rebuild import KeysWanted
-from streams.rows import EVENTS, HELD, SCHEMAS, STORED, TABLES
+from streams.rows import EVENT, EVENTS, HELD, SCHEMAS, STORED, TABLES
 
 
 class MemoryStore:
@@ -52,12 +53,13 @@ class MemoryStore:
         kept = pc.and_(pc.equal(events["partition"], wanted.partition), recent)
         kept = pc.and_(kept, at_or_after(events, *wanted.after))
         kept = pc.and_(kept, pc.is_in(events["fate"], pa.array([STORED, HELD], pa.int8())))
+        kept = pc.and_(kept, pc.is_in(events["action"], pa.array([EVENT, BACKFILL], pa.int8())))
         for intent in wanted.leaving_out:
             kept = pc.and_not(kept, in_block(events, wanted.partition, intent))
         found = events.filter(kept)
         high, low = split_keys(one_chunk(found, "key"))
-        stored_s = np.asarray(one_chunk(found, "stored_at").cast(pa.int64())) // 1_000_000
-        return sorted_run(high, low, one_chunk(found, "body_hash").to_numpy(), stored_s.astype(np.uint32))
+        stored_us = np.asarray(one_chunk(found, "stored_at").cast(pa.int64()))
+        return run_in_time(high, low, one_chunk(found, "body_hash").to_numpy(), stored_us)
 
     def forget(self, partition: int, intent: Intent) -> None:
         """See ``BlockStore.forget``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol, TypeVar
 
@@ -10,8 +10,9 @@ import pyarrow as pa
 
 from core.errors import Transient
 from streams.decode import Message
+from streams.fills import Fill
 from streams.key_index import KeyRun
-from streams.ledger import Lease, Ledger, Position, Seal
+from streams.ledger import BlockName, Lease, Ledger, Position, Seal
 from streams.plan import Intent
 from streams.store import BlockStore
 from tests.simulation.strand import Killed
@@ -139,6 +140,14 @@ class LedgerDoor:
     def abandoned(self, lease: Lease) -> tuple[Intent, ...]:
         """See ``Ledger.abandoned``."""
         return self._door.call(f"read what {lease.partition} gave up", lambda: self._ledger.abandoned(lease))
+
+    def versions(self, lease: Lease, blocks: Collection[BlockName]) -> Mapping[BlockName, int]:
+        """See ``Ledger.versions``."""
+        return self._door.call(f"read versions of {len(blocks)} blocks", lambda: self._ledger.versions(lease, blocks))
+
+    def fills(self, lease: Lease) -> tuple[Fill, ...]:
+        """See ``Ledger.fills``."""
+        return self._door.call(f"read fills of {lease.partition}", lambda: self._ledger.fills(lease))
 
     def enter(self, lease: Lease, incarnation: int) -> None:
         """See ``Ledger.enter``."""

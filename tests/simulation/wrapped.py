@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 import pyarrow as pa
 
+from streams.fills import Fill
 from streams.key_index import KeyRun
-from streams.ledger import Lease, Ledger, Position, Seal
+from streams.ledger import BlockName, Lease, Ledger, Position, Seal
 from streams.plan import Intent
 from streams.store import BlockStore
 
@@ -42,6 +43,14 @@ class Ledgers:
     def abandoned(self, lease: Lease) -> tuple[Intent, ...]:
         """See ``Ledger.abandoned``."""
         return self.ledger.abandoned(lease)
+
+    def versions(self, lease: Lease, blocks: Collection[BlockName]) -> Mapping[BlockName, int]:
+        """See ``Ledger.versions``."""
+        return self.ledger.versions(lease, blocks)
+
+    def fills(self, lease: Lease) -> tuple[Fill, ...]:
+        """See ``Ledger.fills``."""
+        return self.ledger.fills(lease)
 
     def enter(self, lease: Lease, incarnation: int) -> None:
         """See ``Ledger.enter``."""

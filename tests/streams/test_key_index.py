@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.dedupe import judge_copies
-from streams.key_index import RUNS_FEW, KeyIndex, KeyRun, first_places, merged, sorted_run
+from streams.key_index import RUNS_FEW, KeyIndex, KeyRun, first_places, merged, run_in_time, sorted_run
 from streams.key_segment import ShareCounts
 from streams.rows import CONFLICT, DUPLICATE, REJECTED, STORED
 from tests.streams.key_builders import random_run
@@ -136,3 +136,31 @@ def test_first_good_copies_win(
     found = zip(claimed.high.tolist(), claimed.low.tolist(), strict=True)
     assert dict(zip(found, claimed.body.tolist(), strict=True)) == {k: b for k, b in known.items() if k not in before}
     assert claimed.high.tolist() == sorted(claimed.high.tolist())
+
+
+@given(st.lists(st.dictionaries(keys, st.integers(0, 9), max_size=12), max_size=12), st.integers(95, 112))
+@settings(max_examples=200)
+def test_a_key_that_is_claimed_again_keeps_what_it_said_first(
+    blocks: list[dict[tuple[int, int], int]], since_s: int
+) -> None:
+    """Within the horizon, in memory as in the run that is read back: a redo must find the same."""
+    index = KeyIndex()
+    claims = [(key, body, at) for at, block in enumerate(blocks, start=100) for key, body in block.items()]
+    for at, block in enumerate(blocks, start=100):
+        index = index.with_added(run_of(block, at), 0)
+    shuffled = sorted(claims, key=lambda claim: claim[1])
+    again = KeyIndex().with_added(
+        run_in_time(
+            u64([key[0] for key, _, _ in shuffled]),
+            u64([key[1] for key, _, _ in shuffled]),
+            u64([body for _, body, _ in shuffled]),
+            np.array([at * 1_000_000 for _, _, at in shuffled], dtype=np.int64),
+        ),
+        0,
+    )
+    wanted = [(high, low) for high in range(7) for low in range(7)]
+    for some in (index, again):
+        found, body = some.probe(u64([high for high, _ in wanted]), u64([low for _, low in wanted]), since_s)
+        for key, is_found, said in zip(wanted, found.tolist(), body.tolist(), strict=True):
+            bodies = [body for claimed, body, at in claims if claimed == key and at >= since_s]
+            assert (is_found, said) == (bool(bodies), bodies[0] if bodies else 0)

@@ -11,6 +11,7 @@ import pytest
 from core.errors import Stop
 from streams.block import Counts
 from streams.dead_letter import DeadLetter
+from streams.fills import Fill
 from streams.ledger import Lease, Ledger, Position, Seal
 from streams.plan import Intent
 from streams.sequences import SealedSequences
@@ -212,3 +213,40 @@ def test_a_worker_of_an_older_incarnation_is_stopped(ledger: Ledger) -> None:
 
     with pytest.raises(Stop, match="already in incarnation 2"):
         claimed(ledger, "w2", incarnation=1)
+
+
+def test_each_block_is_later_than_the_one_before(ledger: Ledger) -> None:
+    """Also when the clock stands still: which rows came before a block is told by its time."""
+    lease, _ = claimed(ledger)
+    times = []
+    for offset in range(3):
+        intent = ledger.intend(lease, 1, offset, offset)
+        times.append(intent.intended_at)
+        ledger.seal(lease, intent, seal())
+
+    assert times[0] < times[1] < times[2]
+
+
+def test_the_catalog_of_a_block_is_found_by_its_name(ledger: Ledger) -> None:
+    """Blocks that are not there are left out."""
+    lease, _ = claimed(ledger)
+    intent = ledger.intend(lease, 1, 0, 4)
+
+    assert ledger.versions(lease, {(1, 0), (1, 5), (2, 0)}) == {(1, 0): intent.catalog_version}
+
+
+def test_fills_are_sealed_with_their_block(ledger: Ledger) -> None:
+    """The next owner reads them, the oldest first; a seal that is repeated adds nothing."""
+    lease, _ = claimed(ledger)
+    fills = []
+    for offset in range(2):
+        intent = ledger.intend(lease, 1, offset, offset)
+        fill = Fill(
+            "fil_1", "mer_a", "mtr_1", NOON, NOON + timedelta(hours=1), intent.catalog_version, intent.intended_at
+        )
+        fills.append(fill)
+        for _ in range(2):
+            ledger.seal(lease, intent, replace(seal(), fills=(fill,)))
+
+    assert ledger.fills(claimed(ledger)[0]) == tuple(fills)
+    assert ledger.fills(ledger.claim(TOPIC, 3, "w1", 1)[0]) == ()

@@ -88,3 +88,13 @@ def test_blocks_cover_the_log_without_gap_or_overlap(rows: list[int], cut: int, 
             break
 
     assert sealed == list(range(start, len(rows)))
+
+
+def test_a_message_that_stands_alone_makes_a_block_of_its_own() -> None:
+    """What it corrects must lie in sealed blocks; a redo covers its intent's offsets as ever."""
+    log = [AtHand(0, 1), AtHand(1, 1), AtHand(2, 1, alone=True), AtHand(3, 1, alone=True), AtHand(4, 1)]
+
+    assert plan_next(0, None, log) == Form(0, 1, 2)
+    assert plan_next(2, None, log[2:]) == Form(2, 2, 1)
+    assert plan_next(3, None, log[3:]) == Form(3, 3, 1)
+    assert plan_next(4, None, log[4:]) == Form(4, 4, 1)
