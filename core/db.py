@@ -23,6 +23,10 @@ metadata = MetaData(
 )
 
 
+# A server that went without a word, its machine or the network, is given up after about half a minute.
+SILENCE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 4, "tcp_user_timeout": 30_000}
+
+
 def open_engine(url: str, *, pool_size: int = 5, connect_timeout_s: int = 5) -> Engine:
     """Open a pool on Postgres; ``url`` begins with ``postgresql://``. Connects on first use only."""
     driver_url = url.replace("postgresql://", "postgresql+psycopg://", 1)
@@ -30,7 +34,7 @@ def open_engine(url: str, *, pool_size: int = 5, connect_timeout_s: int = 5) -> 
         driver_url,
         pool_size=pool_size,
         pool_pre_ping=True,
-        connect_args={"connect_timeout": connect_timeout_s, "options": "-c timezone=UTC"},
+        connect_args={"connect_timeout": connect_timeout_s, "options": "-c timezone=UTC", **SILENCE},
         json_serializer=lambda value: orjson.dumps(value).decode(),
         json_deserializer=orjson.loads,
     )

@@ -14,6 +14,8 @@ from core.errors import Refused
 from core.limits import DEAD_LETTER_PERCENT_MAX
 
 DEFAULT_TOPIC = "millrace.usage-events"
+# Longer than the stores are tried again for, and than any claim or block takes.
+STALL_LIMIT_S = 180
 # The log that a stack starts for itself: the in-memory broker from a wheel, or Apache Kafka from its Maven artifacts.
 LogKind = Literal["embedded", "apache"]
 
@@ -34,6 +36,8 @@ class Settings:
     journal_dir: Path | None
     # The share of a block's events that may be dead letters before the worker stops; 100 lets all pass.
     dead_letter_percent_max: int = DEAD_LETTER_PERCENT_MAX
+    # A worker leaves when messages wait and it has sealed nothing for so long.
+    stall_limit_s: int = STALL_LIMIT_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,7 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
         partitions=number(env, "MILLRACE_PARTITIONS", 4),
         journal_dir=Path(journal) if journal else None,
         dead_letter_percent_max=number(env, "MILLRACE_DEAD_LETTER_PERCENT_MAX", DEAD_LETTER_PERCENT_MAX),
+        stall_limit_s=max(1, number(env, "MILLRACE_STALL_LIMIT_S", STALL_LIMIT_S)),
     )
 
 

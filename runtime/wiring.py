@@ -17,9 +17,9 @@ def open_books(settings: Settings, *, pool_size: int = 5) -> Engine:
     return open_engine(settings.postgres_url, pool_size=pool_size)
 
 
-def open_usage_store(settings: Settings) -> UsageStore:
+def open_usage_store(settings: Settings, *, answer_timeout_s: int = 300) -> UsageStore:
     """A client of the ClickHouse that keeps usage."""
-    return clickhouse_client.open_usage_store(settings.clickhouse_url)
+    return clickhouse_client.open_usage_store(settings.clickhouse_url, answer_timeout_s=answer_timeout_s)
 
 
 def open_admin(settings: Settings) -> AdminClient:

@@ -26,6 +26,7 @@ from yarl import URL
 from core.errors import MillraceError, Stop
 from core.logs import get_logger
 from streams.desk import Desk, Record
+from streams.watchdog import NO_ANSWER, Sight, Watchdog
 
 Answer = TypeVar("Answer")
 # (group generation, assigned partitions) -> the offset to read each from.
@@ -36,6 +37,9 @@ EXIT_DONE = 0
 EXIT_STOPPED = 70
 # The log was made anew under our feet; a fresh start claims its new incarnation.
 EXIT_LOG_CHANGED = 71
+NEXT_STEP = "start the worker again: it goes on where the ledger stands; if it stops again, mend what the error names"
+# Faust would have its fetcher wait for a commit after so many messages; a commit without an answer would end reading.
+COMMIT_BY_THE_CLOCK_ONLY = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +56,12 @@ class DriverSettings:
     message_bytes_max: int = 16 * 1024 * 1024
     # The embedded broker answers a join only after about this long; Apache Kafka allows no less than 6 s by default.
     session_timeout_s: float = 6.0
-    # Any single step of work longer than this means that something hangs.
-    work_limit_s: float = 150.0
     watch_every_s: float = 1.0
-    # Messages that wait this long while nothing is sealed mean that something is stuck without saying so.
+    # Messages that wait this long while nothing is sealed mean that something is stuck without saying so. Not less
+    # than a claim or a block may take with stores that are tried again.
     stall_limit_s: float = 180.0
+    # How often to ask where the log ends, beside what Faust has heard.
+    ends_every_s: float = 5.0
     report_every_s: float = 10.0
 
 
@@ -65,10 +70,12 @@ class Hooks:
     """What the driver asks the outside.
 
     ``log_unchanged`` says whether the topic still is the one we started with, and True when nobody can tell. It may
-    take a while. ``leave`` ends the process at once, without any clean-up.
+    take a while. So may ``log_ends``: for each partition the offset after the last message, empty when nobody can tell.
+    ``leave`` ends the process at once, without any clean-up.
     """
 
     log_unchanged: Callable[[], bool]
+    log_ends: Callable[[], Mapping[int, int]] = dict
     leave: Callable[[int], NoReturn] = os._exit
     after_ack: Callable[[], object] = lambda: None
 
@@ -84,6 +91,9 @@ class Driver:
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="blocks")
         self._watcher = ThreadPoolExecutor(max_workers=1, thread_name_prefix="watch")
         self._generation = -1
+        self._joined = False
+        self._in_hand: str | None = None
+        self._ends: Mapping[int, int] = {}
         self._stopping = False
         self._stopped = asyncio.Event()
 
@@ -98,7 +108,8 @@ class Driver:
         topic = app.topic(self._settings.topic, key_serializer="raw", value_serializer="raw")
         app.agent(topic, concurrency=1, name="blocks")(self._blocks)
         # Another worker may claim what we are about to lose: let the block in hand be sealed before.
-        app.on_partitions_revoked.connect(self._finish_block)
+        app.on_partitions_revoked.connect(self._let_go)
+        app.on_rebalance_complete.connect(self._see_assigned)
         tasks = [asyncio.create_task(self._guard(app.start())), asyncio.create_task(self._guard(self._watch(app)))]
         await self._stopped.wait()
         self._log.info("stopping")
@@ -111,8 +122,10 @@ class Driver:
     async def seek_positions(self, generation: int, partitions: set[int]) -> Mapping[int, int]:
         """Claim what was assigned; returns the offsets to read from."""
         self._log.info("assigned", partitions=sorted(partitions), generation=generation)
-        positions = await self._guard(self._in_thread(lambda: self._desk.assign(partitions)))
+        claiming = self._in_thread(lambda: self._desk.assign(partitions), "claiming partitions")
+        positions = await self._guard(claiming)
         self._generation = generation
+        self._joined = True
         return positions
 
     async def _blocks(self, stream: Any) -> None:
@@ -127,19 +140,28 @@ class Driver:
             # What was fetched before a rebalance comes again; its first delivery must not be mixed in.
             current = [event for event in events if event.message.generation_id == self._generation]
             records = [as_record(event) for event in current]
-            for event in await self._in_thread(partial(self._desk.work, records)):
+            for event in await self._in_thread(partial(self._desk.work, records), "a block"):
                 await stream.ack(event)
             self._hooks.after_ack()
 
-    async def _finish_block(self, *_: Any, **__: Any) -> None:
+    async def _let_go(self, *_: Any, **__: Any) -> None:
+        """Partitions are about to go: finish what is in hand of them."""
+        self._joined = False
+        await self._finish_block()
+
+    async def _see_assigned(self, app: Any, /, *_: Any, **__: Any) -> None:
+        """Without a partition there is nothing to claim, and nothing to wait for."""
+        self._joined = not app.consumer.assignment()
+
+    async def _finish_block(self) -> None:
         """Wait until the thread has nothing in hand."""
-        await self._in_thread(lambda: None)
+        await self._in_thread(lambda: None, self._in_hand or "nothing")
 
     async def _watch(self, app: faust.App) -> None:
         """End the process when the log was made anew, when Faust gave up, or when nothing moves though it should."""
         loop = asyncio.get_running_loop()
-        progress = Progress(loop.time())
-        reported_s = loop.time()
+        watchdog = Watchdog(self._settings.stall_limit_s, loop.time())
+        reported_s = ends_s = loop.time()
         while not self._stopping:
             await asyncio.sleep(self._settings.watch_every_s)
             if app.crashed:
@@ -147,21 +169,38 @@ class Driver:
             if not await loop.run_in_executor(self._watcher, self._hooks.log_unchanged):
                 self._log.error("the log was made anew", topic=self._settings.topic)
                 self._hooks.leave(EXIT_LOG_CHANGED)
+            if loop.time() - ends_s > self._settings.ends_every_s:
+                self._ends = await loop.run_in_executor(self._watcher, self._hooks.log_ends)
+                ends_s = loop.time()
             lag = self._lag(app)
-            if progress.stalled_s(loop.time(), self._desk.blocks, lag) > self._settings.stall_limit_s:
-                raise Stop(f"{lag} messages wait and nothing was sealed for {self._settings.stall_limit_s:.0f} s")
+            complaint = watchdog.complaint(loop.time(), Sight(self._desk.blocks, lag, self._joined, self._in_hand))
+            if complaint is not None:
+                raise Stop(complaint)
             if loop.time() - reported_s > self._settings.report_every_s:
                 reported_s = loop.time()
                 self._log.info("so far", blocks=self._desk.blocks, lag=lag, **asdict(self._desk.totals))
 
     def _lag(self, app: faust.App) -> int:
-        """How many messages the log holds beyond what is sealed, as far as the consumer has heard."""
-        ends = {tp.partition: app.consumer.highwater(tp) for tp in app.consumer.assignment()}
-        return sum(max(0, (ends.get(at) or 0) - offset) for at, offset in self._desk.next_offsets().items())
+        """How many messages our partitions hold beyond what is sealed, as far as we or the consumer have heard.
 
-    async def _in_thread(self, work: Callable[[], Answer]) -> Answer:
-        loop = asyncio.get_running_loop()
-        return await asyncio.wait_for(loop.run_in_executor(self._worker, work), self._settings.work_limit_s)
+        The consumer alone would not do: what it cannot read it does not hear of.
+        """
+        sealed = self._desk.next_offsets()
+        ends = {tp.partition: app.consumer.highwater(tp) or 0 for tp in app.consumer.assignment()}
+        return sum(
+            max(0, end - sealed[at], self._ends.get(at, 0) - sealed[at]) for at, end in ends.items() if at in sealed
+        )
+
+    async def _in_thread(self, work: Callable[[], Answer], what: str) -> Answer:
+        """Do blocking work; raises ``Stop`` when it takes longer than anything may."""
+        loop, limit_s = asyncio.get_running_loop(), self._settings.stall_limit_s
+        self._in_hand = what
+        try:
+            return await asyncio.wait_for(loop.run_in_executor(self._worker, work), limit_s)
+        except TimeoutError as error:
+            raise Stop(f"{what} took more than {limit_s:.0f} s: {NO_ANSWER}") from error
+        finally:
+            self._in_hand = None
 
     async def _guard(self, work: Awaitable[Answer]) -> Answer:
         """Let nothing but an answer, or the loop's own end, come out of ``work``."""
@@ -170,25 +209,11 @@ class Driver:
         except asyncio.CancelledError:
             raise
         except MillraceError as error:
-            self._log.error("stopped", error=f"{type(error).__name__}: {error}")
+            self._log.error("stopped", error=f"{type(error).__name__}: {error}", next=NEXT_STEP)
             return self._hooks.leave(EXIT_STOPPED)
         except BaseException:  # noqa: BLE001 - the process ends here; an exception that went on would acknowledge
-            self._log.exception("stopped by something unforeseen")
+            self._log.exception("stopped by something unforeseen", next=NEXT_STEP)
             return self._hooks.leave(EXIT_STOPPED)
-
-
-@dataclass
-class Progress:
-    """Remembers when something was last sealed, or nothing was left to seal."""
-
-    moved_s: float
-    blocks: int = -1
-
-    def stalled_s(self, now_s: float, blocks: int, lag: int) -> float:
-        """For how long messages have been waiting while the number of blocks stayed the same."""
-        if lag == 0 or blocks != self.blocks:
-            self.moved_s, self.blocks = now_s, blocks
-        return now_s - self.moved_s
 
 
 def as_record(event: Any) -> Record:
@@ -212,6 +237,7 @@ def build_app(settings: DriverSettings, positions: Positions) -> faust.App:
         broker_session_timeout=settings.session_timeout_s,
         broker_rebalance_timeout=settings.session_timeout_s / 2,
         broker_heartbeat_interval=settings.session_timeout_s / 6,
+        broker_commit_every=COMMIT_BY_THE_CLOCK_ONLY,
         stream_buffer_maxsize=settings.messages_max,
         # Waiting for acknowledgements that may never come is how Faust hangs; the ledger does not need them.
         stream_wait_empty=False,

@@ -7,33 +7,40 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from time import sleep
+from typing import TypeVar
 
 from confluent_kafka.admin import AdminClient
 
-from core.clock import SystemClock
+from core.clock import Clock, SystemClock
 from core.errors import Transient
 from core.logs import configure_logs, get_logger
+from runtime.log_ends import look_at_log
 from runtime.settings import Settings, load_settings
 from runtime.topic import describe, ensure_topic
 from runtime.wiring import open_admin, open_books, open_usage_store
 from streams.catalog_cache import CatalogCache
 from streams.claim import Claims, LogSeen
 from streams.desk import Desk
-from streams.driver import EXIT_DONE, Driver, DriverSettings, Hooks
+from streams.driver import EXIT_DONE, EXIT_STOPPED, NEXT_STEP, Driver, DriverSettings, Hooks
 from streams.find_log import find_log
 from streams.key_files import KeyFiles
 from streams.ledger_postgres import PostgresLedger
 from streams.retry import Retry, RetryPolicy
 from streams.sink import Moment, Parts, no_failpoint
 from streams.store import ClickHouseStore
+from streams.watchdog import NO_ANSWER
+
+Answer = TypeVar("Answer")
 
 # Apache Kafka refuses less than 6 s unless told otherwise; the embedded broker answers a join after this long.
 SESSION_TIMEOUT_S = 6.0
 SESSION_TIMEOUT_EMBEDDED_S = 3.0
 LEAVE_WITHIN_S = 8
+# A single call to ClickHouse: longer than any insert, deletion or part of the keys takes, shorter than the stall limit.
+ANSWER_WITHIN_S = 120
 
 
 def worker() -> None:
@@ -50,7 +57,10 @@ async def work(settings: Settings, failpoint: Callable[[Moment], None] = no_fail
     clock = SystemClock()
     admin = open_admin(settings)
     books = open_books(settings, pool_size=2)
-    ledger, store = PostgresLedger(books), ClickHouseStore(open_usage_store(settings))
+    ledger, store = (
+        PostgresLedger(books),
+        ClickHouseStore(open_usage_store(settings, answer_timeout_s=min(ANSWER_WITHIN_S, settings.stall_limit_s))),
+    )
     parts = Parts(
         ledger=ledger,
         store=store,
@@ -60,7 +70,10 @@ async def work(settings: Settings, failpoint: Callable[[Moment], None] = no_fail
         dead_letter_percent_max=settings.dead_letter_percent_max,
     )
     topic, partitions = settings.topic, settings.partitions
-    found = find_log(parts.retry, ledger, topic, partitions, lambda: ensure_topic(admin, topic, partitions))
+    found = await within(
+        settings.stall_limit_s,
+        lambda: find_log(parts.retry, ledger, topic, partitions, lambda: ensure_topic(admin, topic, partitions)),
+    )
     look = topic_look(admin, topic, partitions)
     claims = Claims(
         parts,
@@ -71,12 +84,32 @@ async def work(settings: Settings, failpoint: Callable[[Moment], None] = no_fail
         log_unchanged=lambda: parts.retry("looking at the log", look) == found.topic_id,
         files=KeyFiles(settings.home / "dedupe" / topic, ledger, store, ThreadPoolExecutor(1, "keys")),
     )
-    hooks = Hooks(topic_watch(look, found.topic_id), after_ack=lambda: failpoint("after_ack"))
+    hooks = Hooks(
+        topic_watch(look, found.topic_id),
+        log_ends=lambda: log_ends(admin, topic, clock),
+        after_ack=lambda: failpoint("after_ack"),
+    )
     driver = Driver(driver_settings(settings), Desk(claims.claim), hooks)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop_soon, driver)
     return await driver.run()
+
+
+async def within(limit_s: float, start: Callable[[], Answer]) -> Answer:
+    """Do what comes before the driver, whose watchdog sees all the rest; the process ends when it takes too long."""
+    # Its thread cannot be stopped, so the process must be.
+    try:
+        return await asyncio.wait_for(asyncio.to_thread(start), limit_s)
+    except TimeoutError:
+        get_logger("streams").error("stopped", error=f"not started within {limit_s:.0f} s: {NO_ANSWER}", next=NEXT_STEP)
+        os._exit(EXIT_STOPPED)
+
+
+def log_ends(admin: AdminClient, topic: str, clock: Clock) -> Mapping[int, int]:
+    """Where the log's partitions end; empty when the broker does not answer at once."""
+    seen = look_at_log(admin, topic, clock)
+    return {} if seen is None else seen.ends
 
 
 def stop_soon(driver: Driver) -> None:
@@ -95,6 +128,7 @@ def driver_settings(settings: Settings) -> DriverSettings:
         folder=settings.home / "worker",
         group=f"{settings.topic}.streams",
         session_timeout_s=SESSION_TIMEOUT_EMBEDDED_S if embedded else SESSION_TIMEOUT_S,
+        stall_limit_s=settings.stall_limit_s,
     )
 
 
