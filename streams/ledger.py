@@ -97,6 +97,7 @@ class Ledger(Protocol):
         """Announce the next block; it must begin where the sealed part ends. Fixes catalog version and time.
 
         The time is later than that of every block of the partition before, whatever the clock says.
+        Raises ``Stop`` where a block of this incarnation was given up: what is deleted for it would be this one's rows.
         """
 
     def seal(self, lease: Lease, intent: Intent, seal: Seal) -> None:

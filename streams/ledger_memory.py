@@ -78,6 +78,10 @@ class MemoryLedger:
             raise Stop(f"block {found.first_offset}..{found.last_offset} of {lease} is still open")
         if (row.position.incarnation, row.position.next_offset) != (incarnation, first_offset):
             raise Stop(f"{lease} stands at {row.position.incarnation}:{row.position.next_offset}")
+        if any(
+            (block.intent.incarnation, block.intent.first_offset) == (incarnation, first_offset) for block in row.blocks
+        ):
+            raise Stop(f"block {incarnation}:{first_offset} of {lease} was given up: its log is gone")
         now = max([self._clock.now(), *(block.intent.intended_at + TICK for block in row.blocks[-1:])])
         intent = Intent(incarnation, first_offset, last_offset, self._catalog_version(), now)
         row.blocks.append(MemoryBlock(intent, lease.epoch))

@@ -101,7 +101,7 @@ class PostgresLedger:
             if (row.incarnation, row.next_offset) != (incarnation, first_offset):
                 raise Stop(f"{lease} stands at {row.incarnation}:{row.next_offset}, not {incarnation}:{first_offset}")
             intended_at = connection.execute(
-                insert(stream_blocks)
+                upsert(stream_blocks)
                 .values(
                     topic=lease.topic,
                     incarnation=incarnation,
@@ -113,8 +113,11 @@ class PostgresLedger:
                     state="intent",
                     intended_at=next_time(connection, lease, incarnation, first_offset),
                 )
+                .on_conflict_do_nothing(index_elements=["topic", "incarnation", "partition", "first_offset"])
                 .returning(stream_blocks.c.intended_at)
-            ).scalar_one()
+            ).scalar_one_or_none()
+            if intended_at is None:
+                raise Stop(f"block {incarnation}:{first_offset} of {lease} was given up: its log is gone")
         return Intent(incarnation, first_offset, last_offset, version, intended_at)
 
     def seal(self, lease: Lease, intent: Intent, seal: Seal) -> None:

@@ -206,6 +206,16 @@ def test_an_incarnation_is_not_entered_over_an_open_block(ledger: Ledger) -> Non
     assert ledger.intend(lease, 2, 0, 3).incarnation == 2
 
 
+def test_the_offsets_of_a_given_up_block_are_not_announced_again(ledger: Ledger) -> None:
+    """What is deleted once more for the block that was given up would be the rows of the second one."""
+    lease, _ = claimed(ledger)
+    ledger.abandon(lease, ledger.intend(lease, 1, 0, 9))
+    lease, _ = claimed(ledger, "w2")
+
+    with pytest.raises(Stop, match="given up"):
+        ledger.intend(lease, 1, 0, 3)
+
+
 def test_a_worker_of_an_older_incarnation_is_stopped(ledger: Ledger) -> None:
     """Somebody has seen the newer log already."""
     lease, _ = claimed(ledger)
