@@ -9,7 +9,7 @@ from clickhouse.client import UsageStore
 from core.errors import Stop, Transient
 from runtime.audit.blocks import Block, together
 from runtime.audit.differ import Difference, events_behind, first_difference
-from runtime.audit.finding import Finding, Part
+from runtime.audit.finding import Finding, Part, Repair
 from runtime.audit.log import LogReader, LogSeen
 from runtime.audit.read_rows import Rows, read_rows, rows_of_block
 from runtime.audit.rebuild import block_again, digest_of_rows, known_before, windows_again
@@ -61,6 +61,8 @@ class Rebuilt:
 def check_blocks(evidence: Evidence, blocks: list[Block]) -> Part:
     """Read every block's rows, and its messages where the log holds them; raises ``Transient``."""
     findings: list[Finding] = []
+    # Partitions in which an earlier block lost events, and with them the keys by which later ones are proved.
+    bereft: set[int] = set()
     figures = {"blocks_checked": 0, "blocks_in_log": 0, "log_events": 0}
     for some in together(blocks, ROWS_AT_ONCE):
         first = some[0]
@@ -71,7 +73,10 @@ def check_blocks(evidence: Evidence, blocks: list[Block]) -> Part:
             own = rows_of_block(rows, block.first_offset)
             figures["blocks_checked"] += 1
             if digest_of_rows(own) != block.digest:
-                findings.append(explain(evidence, block, own))
+                found = explain(evidence, block, own, keys_lost=block.partition in bereft)
+                findings.append(found)
+                if found.code == "events_differ":
+                    bereft.add(block.partition)
             if block in held:
                 said = [m for m in messages if block.first_offset <= m.offset <= block.last_offset]
                 figures["blocks_in_log"] += 1
@@ -120,8 +125,11 @@ def count_by(names: list[str]) -> dict[str, int]:
     return counts
 
 
-def explain(evidence: Evidence, block: Block, rows: Rows) -> Finding:
-    """Why a block's rows do not have the sealed digest: the first row that differs, and what would mend it."""
+def explain(evidence: Evidence, block: Block, rows: Rows, *, keys_lost: bool = False) -> Finding:
+    """Why a block's rows do not have the sealed digest: the first row that differs, and what would mend it.
+
+    ``keys_lost`` says that an earlier block of the partition must be mended before this one can be proved.
+    """
     again = from_events(evidence, block, rows)
     if again.proved and again.difference is not None:
         said = f"{block}: {again.difference.sentence()}"
@@ -138,7 +146,8 @@ def explain(evidence: Evidence, block: Block, rows: Rows) -> Finding:
     behind = events_behind(from_log.difference, from_log.rows[EVENTS])
     said = f"{block}: {from_log.difference.sentence()}"
     merchant = str(from_log.difference.row["merchant_id"])
-    return Finding("events_differ", said, block.place, behind, merchant, "block" if from_log.proved else None)
+    mend: Repair | None = "block" if from_log.proved or keys_lost else None
+    return Finding("events_differ", said, block.place, behind, merchant, mend)
 
 
 def from_events(evidence: Evidence, block: Block, rows: Rows) -> Rebuilt:

@@ -72,7 +72,7 @@ def known_before(store: UsageStore, block: Block, messages: Sequence[Message], k
     that left no event behind at their offset, if a count says that there were any.
     """
     keys = keys_before(store, block.partition, block.intended_at)
-    return Known(KeyIndex((keys,)) if len(keys) else KeyIndex(), redelivered(messages, block, kept_offsets))
+    return Known(KeyIndex().with_added(keys, 0), redelivered(messages, block, kept_offsets))
 
 
 def keys_before(store: UsageStore, partition: int, before: datetime) -> KeyRun:

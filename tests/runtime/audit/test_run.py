@@ -143,6 +143,21 @@ def test_lost_events_come_back_from_the_log_as_they_were_sealed(audited: AuditPa
     assert digests(audited) == before
 
 
+def test_everything_comes_back_from_the_log_in_one_repair(audited: AuditParts, streamed: Stream) -> None:
+    """Emptied tables are made again block by block: copies are copies only once the blocks before are back."""
+    streamed(2_000)
+    streamed(2_000)
+    assert audit(audited).figures["duplicates"] > 1_900
+    before = digests(audited)
+    for table in ("usage_events", "usage_windows", "usage_uniques"):
+        audited.store.command(f"TRUNCATE TABLE {table}")
+
+    report = audit(audited)
+
+    assert len(mend(audited, report)) == report.figures["blocks"] > 4
+    assert digests(audited) == before
+
+
 def test_a_hole_in_the_ledger_is_filled_from_the_log_without_counting_anything_twice(
     audited: AuditParts, streamed: Stream
 ) -> None:
