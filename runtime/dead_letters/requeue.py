@@ -13,25 +13,21 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 import orjson
 from sqlalchemy import Engine
 
-from catalog.keys import create_key, list_keys, revoke_key
 from core.clock import Clock
 from core.db import transaction
 from runtime.dead_letters.decide import begin_requeue, end_requeue
 from runtime.dead_letters.letters import Letter
+from runtime.own_key import own_key
 from runtime.traffic.connection import Connection, Target
 from runtime.traffic.deliver import Verdict, deliver
 
-# The gateway takes its merchant from the key and not from the body: only a key of the letter's own merchant is right.
 KEY_NAME = "requeue of dead letters"
-KEY_OLD = timedelta(hours=1)
 EVENTS_AT_ONCE = 500
 GIVE_UP_S = 60.0
 
@@ -68,7 +64,7 @@ def requeue(
     accepted: list[str] = []
     refused: dict[str, Why] = {}
     for merchant, some in by_merchant(letters):
-        with own_key(books, merchant, clock) as key:
+        with own_key(books, merchant, clock, KEY_NAME) as key:
             for first in range(0, len(some), EVENTS_AT_ONCE):
                 batch = some[first : first + EVENTS_AT_ONCE]
                 on_step("send")
@@ -112,19 +108,3 @@ async def send(gateway_url: str, key: str, events: Sequence[dict[str, Any]], clo
         )
     finally:
         await connection.close()
-
-
-@contextmanager
-def own_key(books: Engine, merchant: str, clock: Clock) -> Iterator[str]:
-    """A key of the merchant for the length of a block. One that a killed process left is ended by the next."""
-    with transaction(books) as connection:
-        for key in list_keys(connection, merchant):
-            left_behind = key.name == KEY_NAME and key.revoked_at is None
-            if left_behind and clock.now() - key.created_at > KEY_OLD:
-                revoke_key(connection, key.key_id)
-        made = create_key(connection, merchant, KEY_NAME)
-    try:
-        yield made.key
-    finally:
-        with transaction(books) as connection:
-            revoke_key(connection, made.key_id)

@@ -1,0 +1,1 @@
+"""Corrections from the command line: sent through the public door, and followed until their fate is known."""
