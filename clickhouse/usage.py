@@ -25,11 +25,10 @@ _PERIOD_USAGE = f"""
         toDateTime64(min(d.window_start), 6, 'UTC') AS first_window,
         toDateTime64(max(d.window_start), 6, 'UTC') AS last_window,
         {quantity_sql("any(s.aggregation)", "d")} AS quantity
-    FROM usage_deltas AS d
+    FROM usage_deltas_at(cutoff = {{cutoff:DateTime64(6, 'UTC')}}) AS d
     INNER JOIN (SELECT * FROM usage_scopes WHERE question = {{question:String}}) AS s
         ON d.merchant_id = s.merchant_id AND d.customer_id = s.customer_id AND d.meter_id = s.meter_id
-    WHERE d.stored_at <= {{cutoff:DateTime64(6, 'UTC')}}
-        AND d.window_start >= {{first:DateTime64(6, 'UTC')}} AND d.window_start < {{last:DateTime64(6, 'UTC')}}
+    WHERE d.window_start >= {{first:DateTime64(6, 'UTC')}} AND d.window_start < {{last:DateTime64(6, 'UTC')}}
         AND d.window_start >= s.period_start AND d.window_start < s.period_end
         AND {{narrow}}
     GROUP BY row
@@ -47,9 +46,9 @@ _WINDOWS_BEHIND = f"""
         {quantity_sql("aggregation", "d")} AS quantity,
         countIf(NOT d.is_value) AS deltas,
         max(d.stored_at) AS last_stored_at
-    FROM usage_deltas AS d
+    FROM usage_deltas_at(cutoff = {{cutoff:DateTime64(6, 'UTC')}}) AS d
     WHERE d.merchant_id = {{merchant_id:String}} AND d.customer_id = {{customer_id:String}}
-        AND d.meter_id = {{meter_id:String}} AND d.stored_at <= {{cutoff:DateTime64(6, 'UTC')}}
+        AND d.meter_id = {{meter_id:String}}
         AND d.window_start >= {{start:DateTime64(6, 'UTC')}} AND d.window_start < {{end:DateTime64(6, 'UTC')}}
     GROUP BY window_start, group_key, aggregation
     ORDER BY window_start, group_key
@@ -59,17 +58,16 @@ _EVENTS_BEHIND = """
     SELECT
         event_id, toString(source) AS source, toString(type) AS type, subject, occurred_at, received_at, stored_at,
         properties, incarnation, partition, kafka_offset, position
-    FROM usage_events
+    FROM usage_counted_at(cutoff = {cutoff:DateTime64(6, 'UTC')})
     WHERE merchant_id = {merchant_id:String} AND subject = {subject:String} AND type = {event_type:String}
         AND occurred_at >= {start:DateTime64(6, 'UTC')} AND occurred_at < {end:DateTime64(6, 'UTC')}
-        AND stored_at <= {cutoff:DateTime64(6, 'UTC')} AND fate = 'stored'
     ORDER BY occurred_at, key
     LIMIT {limit:UInt32}
 """
 
 
 def usage_for_period(store: UsageStore, scopes: pl.DataFrame, cutoff: datetime) -> pl.DataFrame:
-    """The exact usage of every scope, from what was stored at or before the cut-off.
+    """The exact usage of every scope, from what was stored at or before the cut-off; later corrections change nothing.
 
     ``scopes`` has merchant_id, customer_id, meter_id, aggregation, period_start and period_end (UTC, half-open, on
     whole minutes) and any further columns of the caller's. Returns the same rows in the same order with the columns
@@ -107,7 +105,7 @@ def windows_behind(
 ) -> pl.DataFrame:
     """Every minute window behind a line, in order of time.
 
-    Columns: window_start, group_key, aggregation, events, quantity, deltas (how many blocks added to it) and
+    Columns: window_start, group_key, aggregation, events, quantity, deltas (how many rows of blocks count in it) and
     last_stored_at. ``start`` and ``end`` are half-open; what was stored after ``cutoff`` is left out.
     """
     return store.query_frame(
@@ -134,7 +132,9 @@ def events_behind(
     cutoff: datetime,
     limit: int = EVENTS_BEHIND_MAX,
 ) -> pl.DataFrame:
-    """The counted events of a subject and type, in order of time, before the meter's own filters are applied.
+    """The events of a subject and type that count at the cut-off, in order of time, before the meter's own filters.
+
+    An amended event shows as amended, one that was taken back not at all.
 
     Columns: event_id, source, type, subject, the three times, properties, and the place in the log.
     """

@@ -63,3 +63,43 @@ def day_of(row: Row, zone: str) -> datetime:
 def month_of(row: Row, zone: str) -> datetime:
     """The first instant, in UTC, of the local month that a row's window lies in."""
     return day_start(local(row, zone).date().replace(day=1), zone)
+
+
+def counting(rows: Iterable[Row], windows: Iterable[Row], cutoff: datetime) -> list[Row]:
+    """The rows of windows, or of their distinct values, that count at a cut-off, read off the rule as it is written.
+
+    Of one partition's rows of a window those from before the youngest restating one count no longer; a row without
+    events never counts.
+    """
+
+    def cell(row: Row) -> tuple[Any, ...]:
+        return tuple(
+            row[name] for name in ("merchant_id", "customer_id", "meter_id", "window_start", "group_key", "partition")
+        )
+
+    restated: dict[tuple[Any, ...], datetime] = {}
+    for row in windows:
+        if row["restates"] and row["stored_at"] <= cutoff:
+            restated[cell(row)] = max(row["stored_at"], restated.get(cell(row), row["stored_at"]))
+    return [
+        row
+        for row in rows
+        if row["stored_at"] <= cutoff
+        and row.get("events", 1) > 0
+        and row["stored_at"] >= restated.get(cell(row), row["stored_at"])
+    ]
+
+
+def alive(rows: Iterable[Row], cutoff: datetime) -> list[Row]:
+    """The events that count at a cut-off: of each key the last correction that took effect, else what was stored."""
+    by_key: dict[bytes, list[Row]] = defaultdict(list)
+    for row in rows:
+        if row["stored_at"] <= cutoff:
+            by_key[row["key"]].append(row)
+    found: list[Row] = []
+    for same in by_key.values():
+        took_effect = [row for row in same if row["action"] != "event" and row["fate"] in {"stored", "retraction"}]
+        if took_effect:
+            same = [max(took_effect, key=lambda row: (row["stored_at"], row["kafka_offset"], row["position"]))]  # noqa: PLW2901
+        found += [row for row in same if row["fate"] == "stored"]
+    return found
