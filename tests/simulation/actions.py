@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-ACTIONS: dict[str, int] = {
+ACTIONS: dict[str, float] = {
     "step_worker": 60,
     "step_gateway": 30,
     "watch_log": 6,
@@ -20,3 +20,6 @@ ACTIONS: dict[str, int] = {
     "land": 3,
     "jump_clock": 1,
 }
+
+# What would disturb whoever lies in wait for one particular trouble.
+RARE_IN_AMBUSH = ("kill_worker", "kill_gateway", "lose_log", "power_cut", "toggle_log")

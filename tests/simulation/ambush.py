@@ -7,6 +7,7 @@ it plans; the plan is carried out as soon as the caller has handed the turn back
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ class Call(NamedTuple):
         """Whether the evidence of a block is about to be written."""
         some_rows = self.does("insert") and not self.does("insert 0 ")
         return some_rows and not self.what.endswith((":windows", ":uniques"))
+
+    def inserts_events_at_the_start(self) -> bool:
+        """The same for a block that begins at offset 0 of its log."""
+        return self.inserts_events() and self.what.split(":")[-2] == "0"
 
     def does(self, what: str) -> bool:
         """Whether the call begins so."""
@@ -48,7 +53,7 @@ def insert_lands_under_a_rebuild(world: World) -> Ambush:
     call = yield "dies, late"
     call = yield from until(call, lambda one: one.does("enter"))
     heir, _ = yield from until(call, lambda one: one.does("read keys"))
-    world.planned += [*[world.land] * 3, *[world.watch_log] * 3, *[lambda: world.run_only(heir)] * 8]
+    world.planned += [*[world.land] * 3, *[world.watch_log] * 3, *[partial(world.run_only, heir)] * 8]
     yield "others first"
 
 
@@ -56,9 +61,9 @@ def log_dies_under_its_number(world: World) -> Ambush:
     """Between a worker's look at the log and its number, the log is replaced, and another numbers the new one."""
     call = yield None
     victim, _ = yield from until(call, lambda one: one.does("register"))
-    others = [lambda: world.run_all(but=victim)] * 4
+    others = [partial(world.run_all, but=victim)] * 4
     world.planned += [world.replace_log, world.start_worker, *others]
-    world.planned += [lambda: world.rebalance(to=victim), *[lambda: world.run_only(victim)] * 4]
+    world.planned += [partial(world.rebalance, victim), *[partial(world.run_only, victim)] * 4]
     yield "others first"
 
 
@@ -72,11 +77,28 @@ def other_messages_at_the_same_offsets(world: World) -> Ambush:
     heir = call.who
     # Whatever clients send now comes before what the journals send again.
     world.planned += [world.replace_log, *[world.step_gateway] * 3, *[world.watch_log] * 3]
-    world.planned += [lambda: world.run_only(heir)] * 8
+    world.planned += [partial(world.run_only, heir)] * 8
     call = yield "others first"
     for _ in range(3):
         call = yield from until(call, lambda one: one.who == heir and one.does("look at the log"))
         call = yield "no answer, nothing done"
+
+
+def old_worker_takes_over_while_a_block_is_given_up(world: World) -> Ambush:
+    """Between giving a block up and entering the new log, a partition goes back to a worker that knows the old one."""
+    call = yield None
+    yield from until(call, lambda one: one.does("claim"))
+    world.planned += [world.start_worker, *[lambda: world.run_only(world.youngest())] * 5]
+    call = yield "others first"
+    yield from until(call, Call.inserts_events_at_the_start)
+    world.planned += [world.replace_log, world.start_worker, lambda: world.rebalance(to=world.youngest())]
+    world.planned += [lambda: world.run_only(world.youngest())] * 12
+    call = yield "dies after"
+    call = yield from until(call, lambda one: one.does("enter"))
+    for bystander in world.behind(call.who):
+        takes_over: list[Callable[[], object]] = [*[world.watch_log] * 3, partial(world.rebalance, bystander)]
+        world.planned[:0] = [*takes_over, *[partial(world.run_only, bystander)] * 12]
+    yield "others first"
 
 
 def call_takes_effect_under_the_heir(world: World) -> Ambush:
@@ -88,7 +110,7 @@ def call_takes_effect_under_the_heir(world: World) -> Ambush:
     world.planned += [world.start_worker]
     call = yield world.chance.choice(("dies, late", "sleeps before"))
     yield from until(call, lambda one: one.does(moment) and one.who != victim)
-    world.planned += [world.land, world.wake_worker, lambda: world.run_only(victim)]
+    world.planned += [world.land, world.wake_worker, partial(world.run_only, victim)]
     yield "others first"
 
 
@@ -96,5 +118,6 @@ AMBUSHES: tuple[Callable[[World], Ambush], ...] = (
     insert_lands_under_a_rebuild,
     log_dies_under_its_number,
     other_messages_at_the_same_offsets,
+    old_worker_takes_over_while_a_block_is_given_up,
     call_takes_effect_under_the_heir,
 )

@@ -11,6 +11,7 @@ import pyarrow as pa
 from core.errors import Transient
 from streams.decode import Message
 from streams.fills import Fill
+from streams.history import History
 from streams.key_index import KeyRun
 from streams.ledger import BlockName, Lease, Ledger, Position, Seal
 from streams.plan import Intent
@@ -175,6 +176,11 @@ class StoreDoor:
         return self._door.call(
             f"read keys of {partition}", lambda: self._store.keys(partition, horizon_from, leaving_out)
         )
+
+    @property
+    def history(self) -> History:
+        """See ``BlockStore.history``."""
+        return self._store.history
 
     def forget(self, partition: int, intent: Intent) -> None:
         """See ``BlockStore.forget``."""

@@ -80,6 +80,21 @@ class OpenSeal(MemoryLedger):
         super().seal(replace(lease, owner=row.owner, epoch=row.epoch), intent, seal)
 
 
+class Repeating(MemoryLedger):
+    """Announces a block where another was given up."""
+
+    def intend(self, lease: Lease, incarnation: int, first_offset: int, last_offset: int) -> Intent:
+        """Announce as if nothing had been given up."""
+        row = self.partitions[lease.topic, lease.partition]
+        given_up = [block for block in row.blocks if block.state == "abandoned"]
+        row.blocks = [block for block in row.blocks if block.state != "abandoned"]
+        try:
+            return super().intend(lease, incarnation, first_offset, last_offset)
+        finally:
+            # Behind the others, where whoever looks for the new block does not find them first.
+            row.blocks += given_up
+
+
 class FreshTokens(Stores):
     """Every try of an insert into some tables has a token of its own."""
 
@@ -246,6 +261,11 @@ def open_seal(clock: Clock, catalog_version: Callable[[], int]) -> MemoryLedger:
     return OpenSeal(clock, catalog_version)
 
 
+def repeating(clock: Clock, catalog_version: Callable[[], int]) -> MemoryLedger:
+    """A ledger that gives offsets of the same log twice."""
+    return Repeating(clock, catalog_version)
+
+
 MUTATIONS: dict[str, Build] = {
     "acknowledge before seal": Build(desk=EarlyDesk),
     "token without intent": Build(ledger=forgetful),
@@ -259,6 +279,7 @@ MUTATIONS: dict[str, Build] = {
     "old open block passed over": Build(doors=lambda ledger, store: (BlindToTheOld(ledger), store)),
     "given-up blocks deleted once only": Build(doors=lambda ledger, store: (Unmindful(ledger), store)),
     "index rebuilt with given-up blocks": Build(doors=trusting),
+    "offsets of a given-up block announced again": Build(ledger=repeating),
     "log numbered without a second look": Build(find=find_once),
     "no answer counts as the same log": Build(unanswered=True),
     "sealed envelopes forgotten": Build(doors=lambda ledger, store: (Amnesiac(ledger), store)),

@@ -28,7 +28,7 @@ class Worker:
         self.name = name
         self.asleep = False
         self._world = world
-        self._incarnation = 0
+        self.incarnation = 0
         self._generation = -1
         self._desk: Desk | None = None
         self._offsets: dict[int, int] = {}
@@ -58,10 +58,10 @@ class Worker:
         )
         parts = Parts(ledger, store, self._catalog, retry)
         found = world.build.find(retry, ledger, TOPIC, world.log.partitions, self._look)
-        self._incarnation = found.incarnation
+        self.incarnation = found.incarnation
         claims = Claims(
             parts,
-            LogSeen(TOPIC, self._incarnation),
+            LogSeen(TOPIC, self.incarnation),
             owner=self.name,
             clock=world.clock,
             log_unchanged=lambda: self._surely_unchanged(retry, found.topic_id),
@@ -114,7 +114,7 @@ class Worker:
         assert isinstance(receipt, tuple)
         partition, offset = receipt
         world = self._world
-        world.witness.acknowledged(world.ledger, TOPIC, self._incarnation, partition, offset)
+        world.witness.acknowledged(world.ledger, TOPIC, self.incarnation, partition, offset)
 
     def _look(self) -> str:
         return self._door.call("look at the log", self._world.log.look)

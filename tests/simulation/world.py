@@ -9,7 +9,7 @@ from uuid import UUID
 
 from core.clock import ManualClock
 from ingest.sealed import SealedState
-from tests.simulation.actions import ACTIONS
+from tests.simulation.actions import ACTIONS, RARE_IN_AMBUSH
 from tests.simulation.ambush import AMBUSHES, Ambush, Call
 from tests.simulation.build import Build
 from tests.simulation.clients import CATALOGS, make_clients
@@ -74,6 +74,7 @@ class World:
         """Prepare an ambush; most of them need a log that can be lost, and other troubles to be rare."""
         self.embedded = True
         self.fault_share = min(self.fault_share, 0.03)
+        self.weights = ACTIONS | dict.fromkeys(RARE_IN_AMBUSH, 0.2)
         lay = self.chance.choice(AMBUSHES)
         self.ambush, self.ambush_name = lay(self), lay.__name__
         next(self.ambush)
@@ -149,6 +150,15 @@ class World:
         """Resume one, if it still lives."""
         if name in self.workers and not self.workers[name].asleep:
             self.run_worker(self.workers[name])
+
+    def youngest(self) -> str:
+        """Who started last."""
+        return next(reversed(self.workers), "")
+
+    def behind(self, who: str) -> list[str]:
+        """One who is awake and knows an older log than ``who``; nobody if there is none."""
+        newest = self.workers[who].incarnation
+        return [one.name for one in self.workers.values() if not one.asleep and 0 < one.incarnation < newest][:1]
 
     def wake_worker(self) -> None:
         """A sleeper goes on where it was, not knowing for how long it slept."""

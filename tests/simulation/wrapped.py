@@ -8,6 +8,7 @@ from datetime import datetime
 import pyarrow as pa
 
 from streams.fills import Fill
+from streams.history import History
 from streams.key_index import KeyRun
 from streams.ledger import BlockName, Lease, Ledger, Position, Seal
 from streams.plan import Intent
@@ -70,6 +71,11 @@ class Stores:
     def keys(self, partition: int, horizon_from: datetime, leaving_out: Sequence[Intent]) -> KeyRun:
         """See ``BlockStore.keys``."""
         return self.store.keys(partition, horizon_from, leaving_out)
+
+    @property
+    def history(self) -> History:
+        """See ``BlockStore.history``."""
+        return self.store.history
 
     def forget(self, partition: int, intent: Intent) -> None:
         """See ``BlockStore.forget``."""
