@@ -18,6 +18,7 @@ from streams.dead_letter import DeadLetter, of_events, of_messages
 from streams.decode import Message, gather
 from streams.dedupe import FateCodes, judge_copies, split_keys
 from streams.digest import digest_of
+from streams.fills import Fill
 from streams.key_index import KeyIndex, KeyRun
 from streams.measure import REASONS, Measured, measure
 from streams.rows import CONFLICT, DUPLICATE, EVENTS_SCHEMA, HELD, REJECTED, RETRACTION, STORED
@@ -70,6 +71,7 @@ class BlockResult:
     claimed: KeyRun
     sequences: tuple[tuple[UUID, int], ...]
     unreadable_run: int
+    fills: tuple[Fill, ...] = ()
 
 
 def process_block(messages: Sequence[Message], place: BlockPlace, catalog: Compiled, known: Known) -> BlockResult:

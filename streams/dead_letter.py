@@ -20,6 +20,9 @@ from streams.rows import REJECTED
 
 WHOLE_MESSAGE = -1
 PERCENT = 100
+# Only a correction is rejected for these: an event that counts must not wait because of it.
+UNKNOWN = {"unknown_meter": "a meter of its type", "unknown_customer": "its customer"}
+UNKNOWN_BY = {"unknown_meter": "type", "unknown_customer": "subject"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ def of_events(
             merchant_id=event["merchant_id"],
             event_id=event["event_id"],
             code=code,
-            message=explained(event, int(measured.refused_by[row]), catalog),
+            message=explained(event, code, int(measured.refused_by[row]), catalog),
             payload=as_payload(event),
             raw=None,
         )
@@ -85,14 +88,16 @@ def refuse_poison(events: pa.Table, percent_max: int, *, events_min: int = DEAD_
         )
 
 
-def explained(event: dict[str, Any], meter: int, catalog: Compiled) -> str:
+def explained(event: dict[str, Any], code: str, meter: int, catalog: Compiled) -> str:
     """What was wrong, in words for the merchant."""
+    if code in UNKNOWN:
+        return f"it would correct an event, but {UNKNOWN[code]} is not known: {event[UNKNOWN_BY[code]][:60]!r}"
     if meter == NONE:
         return f"its time {event['occurred_at']} cannot be stored"
     name = catalog.property_names[int(catalog.value_property[meter])]
     said = dict(event["properties"]).get(name)
-    code = catalog.meters["meter"][meter]
-    return f"meter {code} needs property {name}" + ("" if said is None else f", which is {said[:60]!r}")
+    meter_code = catalog.meters["meter"][meter]
+    return f"meter {meter_code} needs property {name}" + ("" if said is None else f", which is {said[:60]!r}")
 
 
 def as_payload(event: dict[str, Any]) -> dict[str, Any]:

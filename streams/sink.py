@@ -15,7 +15,8 @@ A crash between
     4 and 5     the messages come again and are skipped, because they lie below the sealed part's end
 
 Rows are a function of the block's offsets, the ledger and the catalog version, so a second try makes the same bytes:
-a token with other rows would be dropped in silence.
+a token with other rows would be dropped in silence. A block of corrections reads earlier rows too: only those of sealed
+blocks, which do not change.
 """
 
 from __future__ import annotations
@@ -26,9 +27,12 @@ from typing import Literal
 
 from streams.block import BlockResult, Known, process_block
 from streams.compiled import Compiled
+from streams.correct import process_corrections
 from streams.dead_letter import refuse_poison
-from streams.decode import Message
+from streams.decode import Message, Readable
+from streams.fill import process_fill
 from streams.ledger import Lease, Ledger, Seal
+from streams.past import past_of
 from streams.plan import Form, Intent, Redo
 from streams.retry import Retry
 from streams.rows import EVENTS, UNIQUES, WINDOWS
@@ -64,10 +68,7 @@ def write_block(
     parts.failpoint("before_intent")
     intent = step.intent if isinstance(step, Redo) else announce(parts, lease, incarnation, step)
     parts.failpoint("after_intent")
-    catalog = parts.retry("reading the catalog", lambda: parts.catalog(intent.catalog_version))
-    place = BlockPlace(intent.intended_at, incarnation, lease.partition, intent.first_offset)
-    result = process_block(messages, place, catalog, known)
-    refuse_poison(result.events, parts.dead_letter_percent_max)
+    result = compute(parts, lease, intent, messages, known)
     tokens = block_tokens(lease.topic, lease.partition, intent)
     insert(parts, EVENTS, result, tokens)
     parts.failpoint("after_events")
@@ -81,10 +82,26 @@ def write_block(
         sequences=known.sequences.with_added(result.sequences),
         unreadable_run=result.unreadable_run,
         dead_letters=result.dead_letters,
+        fills=result.fills,
     )
     parts.retry("sealing a block", lambda: parts.ledger.seal(lease, intent, seal))
     parts.failpoint("after_seal")
     return intent, result
+
+
+def compute(parts: Parts, lease: Lease, intent: Intent, messages: Sequence[Message], known: Known) -> BlockResult:
+    """The block's rows, by the kind of its messages."""
+    catalog = parts.retry("reading the catalog", lambda: parts.catalog(intent.catalog_version))
+    place = BlockPlace(intent.intended_at, intent.incarnation, lease.partition, intent.first_offset)
+    first = messages[0]
+    if not (isinstance(first, Readable) and first.alone):
+        result = process_block(messages, place, catalog, known)
+        refuse_poison(result.events, parts.dead_letter_percent_max)
+        return result
+    assert len(messages) == 1, "a message that stands alone is a block of its own"
+    past = past_of(parts.ledger, parts.store.history, parts.catalog, parts.retry, lease=lease, intent=intent)
+    process = process_fill if first.envelope.kind == "fill" else process_corrections
+    return process(first, place, catalog, known, past)
 
 
 def announce(parts: Parts, lease: Lease, incarnation: int, step: Form) -> Intent:

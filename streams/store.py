@@ -10,6 +10,8 @@ import polars as pl
 import pyarrow as pa
 
 from core.limits import DEDUPE_HORIZON_DAYS
+from streams.history import History
+from streams.history_clickhouse import ClickHouseHistory
 from streams.key_index import KeyRun
 from streams.plan import Intent
 from streams.rebuild import KeysWanted, claimed_keys, count_keys, read_keys
@@ -46,6 +48,10 @@ class BlockStore(Protocol):
         Whoever still has an insert of them under way brings them back: ask again later.
         """
 
+    @property
+    def history(self) -> History:
+        """Answers what corrections ask of the rows before them."""
+
 
 def block_tokens(topic: str, partition: int, intent: Intent) -> dict[str, str]:
     """The insert token of each table for one block."""
@@ -75,6 +81,11 @@ class ClickHouseStore:
     def read_keys(self, wanted: KeysWanted, first: int, last: int) -> KeyRun:
         """See ``KeySource.read_keys``."""
         return read_keys(self._usage.query_frame, wanted, first, last)
+
+    @property
+    def history(self) -> History:
+        """See ``BlockStore.history``."""
+        return ClickHouseHistory(self._usage.query_frame)
 
     def forget(self, partition: int, intent: Intent) -> None:
         """See ``BlockStore.forget``."""

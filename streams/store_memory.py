@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from ingest.event import BACKFILL
 from streams.arrow import one_chunk
 from streams.dedupe import split_keys
+from streams.history_memory import MemoryHistory
 from streams.key_index import KeyRun, run_in_time
 from streams.plan import Intent
 from streams.rebuild import KeysWanted
@@ -60,6 +61,11 @@ class MemoryStore:
         high, low = split_keys(one_chunk(found, "key"))
         stored_us = np.asarray(one_chunk(found, "stored_at").cast(pa.int64()))
         return run_in_time(high, low, one_chunk(found, "body_hash").to_numpy(), stored_us)
+
+    @property
+    def history(self) -> MemoryHistory:
+        """See ``BlockStore.history``."""
+        return MemoryHistory(lambda table: self.tables[table])
 
     def forget(self, partition: int, intent: Intent) -> None:
         """See ``BlockStore.forget``."""
