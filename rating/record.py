@@ -6,16 +6,17 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import polars as pl
-from sqlalchemy import Connection, delete, func, insert, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, update
 from sqlalchemy.exc import IntegrityError
 
 from core.bulk import copy_rows
 from core.errors import Stop
 from core.frames import checked
+from rating.adjustment import ADJUSTMENTS
 from rating.charge import CHARGE_LINES, tiers_json
 from rating.completeness import Gap, gaps_json
 from rating.freeze import Freeze
-from rating.tables import charge_lines, rating_runs
+from rating.tables import charge_adjustments, charge_lines, rating_runs
 
 
 def record_claims(
@@ -63,6 +64,25 @@ def record_lines(connection: Connection, period: str, lines: pl.DataFrame, runs:
         )
     )
     copy_rows(connection, charge_lines, checked(lines, CHARGE_LINES).with_columns(tiers=tiers_json(pl.col("tiers"))))
+    record_spans(connection, lines)
+
+
+def record_spans(connection: Connection, lines: pl.DataFrame) -> None:
+    """Write down with each run from when until when its periods reach."""
+    spans = lines.group_by("run_id", maintain_order=True).agg(
+        pl.col("period_start").min().alias("first_start"), pl.col("period_end").max().alias("last_end")
+    )
+    rows = [{"of_run": run_id, "since": start, "until": end} for run_id, start, end in spans.iter_rows()]
+    if rows:
+        same = rating_runs.c.run_id == bindparam("of_run")
+        reach = update(rating_runs).where(same).values(usage_from=bindparam("since"), usage_until=bindparam("until"))
+        connection.execute(reach, rows)
+
+
+def record_adjustments(connection: Connection, adjustments: pl.DataFrame) -> None:
+    """Copy ADJUSTMENTS; raises ``Conflict`` when another close has posted the same difference meanwhile."""
+    rows = checked(adjustments, ADJUSTMENTS)
+    copy_rows(connection, charge_adjustments, rows.with_columns(tiers=tiers_json(pl.col("tiers"))))
 
 
 def stamped(lines: pl.DataFrame, period: str, freeze: Freeze, runs: Mapping[str, str]) -> pl.DataFrame:

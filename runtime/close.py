@@ -2,7 +2,8 @@
 
     1. lock      one close of a period at a time
     2. drain     wait until everything acknowledged so far is stored, and find what lacks
-    3. rate      freeze, find what is due, work out charge lines; record them with their drafts, all or nothing
+    3. rate      freeze, find what is due and what late usage has changed, work out charge lines and adjustments; record
+                 them with their drafts, all or nothing
     4. finalize  number the drafts, one short transaction a batch
     5. late      find what was stored for the period after it was billed
 
@@ -23,12 +24,12 @@ from core.clock import Clock
 from core.db import transaction
 from core.errors import Refused
 from core.period import parse_month
-from invoicing.draft import Drafts, draft, record_drafts
+from invoicing.draft import Drafts, draft_settled, record_drafts, together
 from invoicing.finalize import finalize_drafts
 from rating.completeness import Gap
 from rating.late import find_late
 from rating.lock import sole_close
-from rating.period_close import Closing, Scope, close_period
+from rating.period_close import Closing, HandOn, Scope, close_period
 from runtime.completeness import OnWait, Stream, wait_until_complete
 
 
@@ -87,17 +88,26 @@ def close_books(
             books, completeness.stream, clock, wait_s=completeness.wait_s, on_wait=completeness.on_wait
         )
         scope = Scope(period, clock.now(), merchant_ids, gaps, completeness.even_if_incomplete)
-        closing = close_period(books, store, scope, hand_on=draft_into, on_step=on_step, commit=commit)
+        drafted: list[Drafts] = []
+        closing = close_period(books, store, scope, hand_on=draft_into(drafted), on_step=on_step, commit=commit)
         on_step("finalize")
         finalized = finalize_drafts(books, period, clock.now(), merchant_ids) if commit else 0
+        if not commit:
+            with transaction(books) as connection:
+                drafted = [draft_settled(connection, closing.lines, closing.adjustments)]
     on_step("late")
     late = find_late(books, store, period, merchant_ids)
-    return Closed(closing, draft(closing.lines), finalized, gaps, late)
+    return Closed(closing, together(drafted), finalized, gaps, late)
 
 
-def draft_into(connection: Connection, lines: pl.DataFrame) -> None:
-    """Draft the invoices of charge lines in the transaction that records the lines."""
-    record_drafts(connection, draft(lines))
+def draft_into(drafted: list[Drafts]) -> HandOn:
+    """Draft invoices in the transaction that records what they are made of; ``drafted`` is given each of them."""
+
+    def hand_on(connection: Connection, lines: pl.DataFrame, adjustments: pl.DataFrame) -> None:
+        drafted.append(draft_settled(connection, lines, adjustments))
+        record_drafts(connection, drafted[-1])
+
+    return hand_on
 
 
 def check_month(period: str) -> None:

@@ -32,6 +32,7 @@ STEPS = {
     "drain": "waiting for the stream",
     "freeze": "fixing the cut-off",
     "prices": "loading what is due",
+    "adjust": "looking at late usage of earlier months",
     "claim": "claiming the run",
     "dedupe": "loading usage, looking for copies",
     "rate": "rating",

@@ -30,7 +30,7 @@ def month(books: Engine, usage_store: UsageStore) -> Month:
 def rate_month(month: Month, **options: Any) -> Closing:
     """Rate the month without making invoices of it."""
     scope = Scope(PERIOD, month.clock.now(), options.pop("merchant_ids", None))
-    options = {"hand_on": lambda _connection, _lines: None, "on_step": lambda _step: None} | options
+    options = {"hand_on": lambda *_handed: None, "on_step": lambda _step: None} | options
     return close_period(month.books, month.store, scope, **options)
 
 
@@ -88,7 +88,7 @@ def test_a_dry_run_computes_the_same_and_writes_nothing(month: Month) -> None:
 def test_a_close_cut_short_is_finished_with_its_own_cutoff(month: Month) -> None:
     """Usage that came after the first cut-off stays out, as if the first close had never been interrupted."""
 
-    def fail(_connection: Connection, _lines: pl.DataFrame) -> None:
+    def fail(_connection: Connection, _lines: pl.DataFrame, _adjustments: pl.DataFrame) -> None:
         raise RuntimeError("the power went")
 
     with pytest.raises(RuntimeError, match="the power went"):
@@ -107,7 +107,7 @@ def test_a_close_cut_short_is_finished_with_its_own_cutoff(month: Month) -> None
 def test_a_run_left_by_one_merchant_does_not_stop_another(month: Month) -> None:
     """A close of one merchant finishes its own run only; the next one finishes the rest."""
     with pytest.raises(ZeroDivisionError):
-        rate_month(month, hand_on=lambda _connection, _lines: 1 // 0)
+        rate_month(month, hand_on=lambda *_handed: 1 // 0)
     birch = month.priced().filter(pl.col("subject") == "b-1")["merchant_id"][0]
 
     first = rate_month(month, merchant_ids=[birch])

@@ -76,9 +76,7 @@ def usage(month: Month, subject: str, prefix: str = "e") -> list[Said]:
 def close(month: Month) -> Closing:
     """Rate the month without making invoices of it."""
     scope = Scope(PERIOD, month.clock.now())
-    return close_period(
-        month.books, month.store, scope, hand_on=lambda _connection, _lines: None, on_step=lambda _step: None
-    )
+    return close_period(month.books, month.store, scope, hand_on=lambda *_handed: None, on_step=lambda _step: None)
 
 
 def billed(closing: Closing, subject: str, column: str = "quantity") -> dict[str, Any]:
@@ -125,7 +123,7 @@ def test_a_corrected_line_has_the_hash_of_the_line_that_it_should_have_been(
     put_block(month, block)
     scope = Scope(PERIOD, AFTER)
     clean = close_period(
-        books, usage_store, scope, hand_on=lambda _c, _l: None, on_step=lambda _step: None, commit=False
+        books, usage_store, scope, hand_on=lambda *_handed: None, on_step=lambda _step: None, commit=False
     )
     put_block(month, block)
 
