@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, localcontext
+from decimal import ROUND_HALF_UP, Decimal, localcontext
 from hashlib import sha256
 from typing import Any
 
 import orjson
 
+from core.limits import AMOUNT_SCALE
 from core.money import Money, to_money
 from core.quantity import EXACT, plain_text
 from invoicing.invoice import Invoice, InvoiceLine
@@ -21,30 +22,59 @@ from invoicing.invoice import Invoice, InvoiceLine
 # The rules under which the engine hashes, and what stands between the fields; docs/rating.md has them for everybody.
 HASH_RULES = "millrace-rating-1"
 HASH_SEPARATOR = "\x1f"
+# Steps that change the quantity, by their labels.
+BEFORE_PRICE = frozenset({"unit_conversion", "round_quantity", "free_units", "included_units"})
+LAST_PLACE = Decimal(1).scaleb(-AMOUNT_SCALE)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One tier's arithmetic: ``quantity x unit_price + flat_price = amount``, exactly."""
+    """One tier's arithmetic: ``quantity x unit_price + flat_price = amount``, exactly.
+
+    With a ``label`` it is a step before the price, which left ``quantity``, or one after it, which changed the amount
+    by ``amount``. With a ``size`` the quantity counts packages or blocks.
+    """
 
     tier: int
-    start: Decimal
+    start: Decimal | None
     end: Decimal | None
     quantity: Decimal
     unit_price: Decimal
     flat_price: Decimal
     amount: Decimal
+    label: str | None = None
+    size: Decimal | None = None
+    group: str | None = None
+    max_amount: Decimal | None = None
 
     def span(self) -> str:
-        """Where the tier lies, its lower bound exclusive and its upper bound inclusive."""
-        start = plain_text(self.start)
+        """Where the tier lies, its lower bound exclusive and its upper bound inclusive; or what the step is."""
+        if self.label is not None:
+            return self.label.replace("_", " ")
+        if self.group is not None:
+            return self.group
+        start = plain_text(self.start or Decimal(0))
         return f"above {start}" if self.end is None else f"{start} to {plain_text(self.end)}"
 
     def sum(self) -> str:
         """The arithmetic as text."""
+        if self.label in BEFORE_PRICE:
+            return f"leaves {plain_text(self.quantity)}"
+        if self.label is not None:
+            return f"{plain_text(self.amount)}"
         flat = f" + {plain_text(self.flat_price)}" if self.flat_price else ""
-        return f"{plain_text(self.quantity)} × {plain_text(self.unit_price)}{flat} = {plain_text(self.amount)}"
+        of_size = f" of {plain_text(self.size)}" if self.size is not None else ""
+        most = f", at most {plain_text(self.max_amount)}" if self.max_amount is not None else ""
+        units = f"{plain_text(self.quantity)}{of_size}"
+        return f"{units} × {plain_text(self.unit_price)}{flat}{most} = {plain_text(self.amount)}"
+
+    def is_exact(self) -> bool:
+        """Whether the arithmetic holds; a step with a label changes what came before it, and stands as it is."""
+        if self.label is not None:
+            return True
+        worked = (self.quantity * self.unit_price).quantize(LAST_PLACE, rounding=ROUND_HALF_UP) + self.flat_price
+        return self.amount == (worked if self.max_amount is None else min(worked, self.max_amount))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +92,22 @@ def explain(line: InvoiceLine) -> Explanation:
     steps = tuple(map(as_step, line.tiers))
     with localcontext(EXACT):
         unrounded = sum((step.amount for step in steps), Decimal(0))
-        exact = all(step.quantity * step.unit_price + step.flat_price == step.amount for step in steps)
-        covered = sum((step.quantity for step in steps), Decimal(0)) == line.quantity
+        exact = all(step.is_exact() for step in steps)
+        covered = any(step.size is not None for step in steps) or priced_units(steps) == units_to_price(steps, line)
     rounded = to_money(unrounded, line.amount.currency)
     agrees = exact and covered and (unrounded, rounded) == (line.unrounded, line.amount)
     return Explanation(steps, unrounded, rounded, agrees)
+
+
+def priced_units(steps: tuple[Step, ...]) -> Decimal:
+    """The units that the tiers charge; the free part of a percentage is among them."""
+    return sum((step.quantity for step in steps if step.label in (None, "free")), Decimal(0))
+
+
+def units_to_price(steps: tuple[Step, ...], line: InvoiceLine) -> Decimal:
+    """What the steps before the price left of the quantity."""
+    left = [step.quantity for step in steps if step.label in BEFORE_PRICE]
+    return left[-1] if left else line.quantity
 
 
 def hash_inputs(invoice: Invoice, line: InvoiceLine) -> str:
@@ -96,10 +137,20 @@ def as_step(tier: dict[str, Any]) -> Step:
     """A tier as it was recorded."""
     return Step(
         tier=tier["tier"],
-        start=Decimal(tier["from"]),
-        end=None if tier["to"] is None else Decimal(tier["to"]),
-        quantity=Decimal(tier["quantity"]),
-        unit_price=Decimal(tier["unit_price"]),
-        flat_price=Decimal(tier["flat_price"]),
+        start=given(tier, "from"),
+        end=given(tier, "to"),
+        quantity=given(tier, "quantity") or Decimal(0),
+        unit_price=given(tier, "unit_price") or Decimal(0),
+        flat_price=given(tier, "flat_price") or Decimal(0),
         amount=Decimal(tier["amount"]),
+        label=tier.get("label"),
+        size=given(tier, "size"),
+        group=tier.get("group"),
+        max_amount=given(tier, "max_amount"),
     )
+
+
+def given(tier: dict[str, Any], name: str) -> Decimal | None:
+    """A number of a recorded tier; ``None`` where it says nothing."""
+    text = tier.get(name)
+    return None if text is None else Decimal(text)

@@ -17,17 +17,32 @@ QUANTITY: Final = pl.Decimal(DECIMAL_PRECISION, QUANTITY_SCALE)
 AMOUNT: Final = pl.Decimal(DECIMAL_PRECISION, AMOUNT_SCALE)
 INSTANT: Final = pl.Datetime("us", "UTC")
 
-# One step of a line's arithmetic: amount = quantity x unit_price + flat_price. ``from`` is exclusive and ``to``
-# inclusive; a null ``to`` is unbounded. Only tiers that were entered appear, and the first always does.
+# One row of a line's arithmetic; the amounts of all rows add up to the line's.
+#
+# A row without ``label`` is a tier: amount = quantity x unit_price + flat_price, at most ``max_amount``. ``from`` is
+# exclusive and ``to`` inclusive; a null ``to`` is unbounded. Only tiers that were entered appear, and the first always
+# does. With ``size`` the quantity counts packages or blocks of that size; ``group`` is whose usage it is.
+#
+# A row with ``label`` is a step before or after the price, in the order in which it was done. Before it, ``quantity``
+# is what the step left and the amount is 0; after it, ``amount`` is what the step added or took away.
+#
+# ``finer`` are the 13th to 24th decimal places of ``quantity``, which only a unit conversion can bring about.
 TIER_FIELDS: Final[Schema] = {
     "tier": pl.UInt32(),
     "from": QUANTITY,
     "to": QUANTITY,
     "quantity": QUANTITY,
+    "finer": pl.Int64(),
     "unit_price": QUANTITY,
     "flat_price": QUANTITY,
+    "max_amount": QUANTITY,
+    "size": QUANTITY,
+    "group": pl.String(),
+    "label": pl.String(),
     "amount": AMOUNT,
 }
+# Written only where there is something to say.
+WHERE_GIVEN: Final = ("max_amount", "size", "group", "label")
 TIERS: Final = pl.List(pl.Struct(TIER_FIELDS))
 
 # What the engine computes: a pure function of usage and prices.
@@ -69,17 +84,39 @@ CHARGE_LINES: Final[Schema] = {
 
 def tiers_json(tiers: pl.Expr) -> pl.Expr:
     """The arithmetic of lines as JSON text; every number a text with the digits it has, without trailing zeros."""
-    fields = [field_json(name) for name in TIER_FIELDS]
-    step = pl.concat_str(pl.lit("{"), pl.concat_str(fields, separator=","), pl.lit("}"))
+    fields = [field_json(name) for name in TIER_FIELDS if name != "finer"]
+    step = pl.concat_str(pl.lit("{"), pl.concat_str(fields, separator=",", ignore_nulls=True), pl.lit("}"))
     return pl.concat_str(pl.lit("["), tiers.list.eval(step).list.join(","), pl.lit("]"))
 
 
 def field_json(name: str) -> pl.Expr:
-    """One field of a step, as ``"name":value``."""
+    """One field of a row, as ``"name":value``; null where it is not written."""
     value = pl.element().struct.field(name)
     if name == "tier":
         text = value.cast(pl.String)
+    elif name in ("group", "label"):
+        text = quoted(value.str.replace_all("\\", "\\\\", literal=True).str.replace_all('"', '\\"', literal=True))
     else:
-        digits = value.cast(pl.String).str.strip_chars_end("0").str.strip_chars_end(".")
-        text = pl.concat_str(pl.lit('"'), digits, pl.lit('"')).fill_null("null")
+        text = quoted(digits(with_finer(value) if name == "quantity" else value.cast(pl.String)))
+    if name not in WHERE_GIVEN:
+        text = text.fill_null("null")
     return pl.concat_str(pl.lit(f'"{name}":'), text)
+
+
+def quoted(text: pl.Expr) -> pl.Expr:
+    """A text between quotation marks."""
+    return pl.concat_str(pl.lit('"'), text, pl.lit('"'))
+
+
+def digits(decimal: pl.Expr) -> pl.Expr:
+    """A decimal's text without trailing zeros."""
+    return decimal.str.strip_chars_end("0").str.strip_chars_end(".")
+
+
+def with_finer(quantity: pl.Expr) -> pl.Expr:
+    """A quantity's text with its finer places, of which it takes the sign where it is itself 0."""
+    finer = pl.element().struct.field("finer")
+    sign = pl.when((quantity == 0) & (finer < 0)).then(pl.lit("-")).otherwise(pl.lit(""))
+    places = finer.abs().cast(pl.String).str.zfill(QUANTITY_SCALE)
+    text = quantity.cast(pl.String)
+    return pl.when(finer.fill_null(0) == 0).then(text).otherwise(pl.concat_str(sign, text, places))

@@ -5,33 +5,41 @@ Nothing here knows a clock, a database or a single subscription; preview, dry ru
 
 from __future__ import annotations
 
-from functools import reduce
 from typing import Final
 
 import polars as pl
 
 from core.frames import checked
 from rating.charge import AMOUNT, QUANTITY, RATED_LINES, TIERS
+from rating.detail import Detail
 from rating.fingerprint import input_hash
 from rating.inputs import DUE_PRICES, USAGE
-from rating.steps import STEP_ORDER
-from rating.terms import ReadPrices, read_prices
+from rating.steps import problems, work_out
+from rating.terms import read_prices
 
 OVERFLOW: Final = "the amount does not fit 14 digits before the point; nothing was rounded or cut"
 
 
-def rate(usage: pl.DataFrame, prices: pl.DataFrame) -> pl.DataFrame:
+def rate(usage: pl.DataFrame, prices: pl.DataFrame, detail: Detail | None = None) -> pl.DataFrame:
     """Charge lines (RATED_LINES) for every row of ``prices`` (DUE_PRICES), in the same order.
 
     ``usage`` (USAGE) has at most one row per (subscription_id, price_id); where it has none the quantity is 0. A line
     that cannot be rated is parked with its reason and a null amount; it never stops the others. The same frames
     give the same lines, whatever the order of their rows.
+
+    ``detail`` has usage by event and by group (USAGE_EVENTS, USAGE_GROUPS) for the prices that charge by them. Without
+    it, as in a close, a line whose price needs more than the quantity of a period that has ended is parked.
     """
     read = read_prices(checked(prices, DUE_PRICES))
     lines = measured(checked(usage, USAGE), prices)
-    worked = reduce(lambda frame, step: step(frame, read), STEP_ORDER, lines)
-    finished = explained(worked, read).with_columns(price=pl.col("definition"))
-    return checked(finished.with_columns(input_hash=input_hash()), RATED_LINES)
+    if detail is None:
+        found, refused = Detail(), pl.concat([read.refused, read.beyond])
+    else:
+        found, refused = detail.of(lines), read.refused
+    worked = work_out(lines, read, found)
+    finished = explained(worked, refused, problems(lines, read, found)).with_columns(price=pl.col("definition"))
+    hashed = finished.join(found.texts(), on="line", how="left", maintain_order="left")
+    return checked(hashed.with_columns(input_hash=input_hash()), RATED_LINES)
 
 
 def measured(usage: pl.DataFrame, prices: pl.DataFrame) -> pl.DataFrame:
@@ -48,13 +56,17 @@ def measured(usage: pl.DataFrame, prices: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def explained(lines: pl.DataFrame, read: ReadPrices) -> pl.DataFrame:
-    """Say of each line what is wrong with it, if anything; a parked line keeps no amount and no arithmetic."""
+def explained(lines: pl.DataFrame, refused: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:
+    """Say of each line what is wrong with it, if anything; a parked line keeps no amount and no arithmetic.
+
+    ``refused`` are the prices that cannot be charged, ``told`` the lines that their model could not charge.
+    """
     overflow = pl.when(pl.col("amount").is_null()).then(pl.lit(OVERFLOW))
     found = (
         lines.lazy()
-        .join(read.refused.lazy(), on="price_id", how="left", maintain_order="left")
-        .with_columns(parked_reason=pl.coalesce("problem", "refused", overflow))
+        .join(refused.lazy(), on="price_id", how="left", maintain_order="left")
+        .join(told.lazy(), on="line", how="left", maintain_order="left", suffix="_told")
+        .with_columns(parked_reason=pl.coalesce("problem", "refused", "problem_told", overflow))
         .collect()
     )
     if found["parked_reason"].null_count() == found.height:

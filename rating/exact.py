@@ -12,12 +12,14 @@ from typing import Final
 
 import polars as pl
 
-from core.limits import DECIMAL_PRECISION
+from core.limits import DECIMAL_PRECISION, QUANTITY_SCALE
 from rating.charge import AMOUNT
 
 UNITS: Final = pl.Int128()
 LARGEST: Final = 10**DECIMAL_PRECISION - 1
 LIMB: Final = 10 ** (DECIMAL_PRECISION // 2)
+# The integer underneath a 1 of scale 12.
+ONE: Final = 10**QUANTITY_SCALE
 
 
 def whole(number: int) -> pl.Expr:
@@ -76,3 +78,27 @@ def group_total(name: str) -> pl.Expr:
     total = pl.when(fits).then(high * whole(LIMB) + rest).otherwise(None)
     # Minus ten to the 38th has 39 digits, and is the one number that the halves let through.
     return pl.when(total >= whole(-LARGEST)).then(total).otherwise(None)
+
+
+def scaled(left: pl.Expr, right: pl.Expr, divisor: int = 10**QUANTITY_SCALE) -> pl.Expr:
+    """``left x right / divisor`` of integers, halves away from zero; null where it does not fit. ``divisor`` is even.
+
+    Each side is cut in two at the divisor, so that no part of the product is wider than the result.
+    """
+    high, low, right_high, right_low = *cut(left.abs(), divisor), *cut(right.abs(), divisor)
+    rounded = (low * right_low + whole(divisor // 2)) // whole(divisor)
+    total = plus(plus(product(high, right.abs()), low * right_high), rounded)
+    return total * left.sign() * right.sign()
+
+
+def cut(number: pl.Expr, divisor: int) -> tuple[pl.Expr, pl.Expr]:
+    """Quotient and remainder of an integer that is not negative."""
+    return number // whole(divisor), number % whole(divisor)
+
+
+def cost(quantity: pl.Expr, finer: pl.Expr, unit_price: pl.Expr) -> pl.Expr:
+    """Units of scale 24 of a quantity (units of scale 12, and the 12 places below them) times a unit price.
+
+    Exact, but for what a finer quantity has below the 24th place: that is rounded once, halves away from zero.
+    """
+    return plus(product(quantity, unit_price), scaled(finer.cast(UNITS), unit_price))

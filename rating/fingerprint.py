@@ -34,10 +34,14 @@ FIELDS: Final = (
 
 
 def input_text() -> pl.Expr:
-    """The text that is hashed: instants as microseconds since 1970, quantities with all twelve places."""
+    """The text that is hashed: instants as microseconds since 1970, quantities with all twelve places.
+
+    A line that was charged by its events or groups has one field more, ``detail``, with all of them.
+    """
     instants = ("period_start", "period_end")
     columns = [pl.col(name).dt.epoch("us") if name in instants else pl.col(name) for name in FIELDS]
-    return pl.concat_str([pl.lit(RULES), *columns], separator=SEPARATOR)
+    # Null, and so left out, for every line that its quantity alone determines.
+    return pl.concat_str([pl.lit(RULES), *columns, pl.col("detail")], separator=SEPARATOR, ignore_nulls=True)
 
 
 def input_hash() -> pl.Expr:

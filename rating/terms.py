@@ -13,7 +13,9 @@ from catalog.price import Definition, parse_price
 from core.errors import Refused
 from core.frames import Schema
 from core.money import minor_digits
+from rating.before_after import ADJUSTMENT_TERMS, read_adjustments
 from rating.models import MODELS
+from rating.models.percentage import PER_EVENT
 from rating.shapes import Terms
 
 REFUSED: Final[Schema] = {"price_id": pl.String(), "refused": pl.String()}
@@ -21,30 +23,58 @@ REFUSED: Final[Schema] = {"price_id": pl.String(), "refused": pl.String()}
 
 @dataclass(frozen=True, slots=True)
 class ReadPrices:
-    """Terms by model, and the prices that could not be read with the reason why."""
+    """Terms by model, adjustments, and the prices that could not be read with the reason why.
+
+    ``beyond`` are prices that a quantity alone does not charge, with what they need besides.
+    """
 
     terms: dict[str, pl.DataFrame]
+    adjustments: pl.DataFrame
     refused: pl.DataFrame
+    beyond: pl.DataFrame
 
 
 def read_prices(prices: pl.DataFrame) -> ReadPrices:
     """Read each distinct price of DUE_PRICES; one that is wrong is refused with its reason and stops no other."""
     distinct = prices.select("price_id", "model", "definition", "currency").unique("price_id", maintain_order=True)
     rows: dict[str, Terms] = {name: [] for name in MODELS}
-    refused = []
-    for price_id, model, definition, currency in distinct.iter_rows():
+    adjustments: Terms = []
+    refused, beyond = [], []
+    for price_id, model, text, currency in distinct.iter_rows():
         try:
-            terms = read_price(model, definition, currency)
+            definition = read_price(model, text, currency)
         except Refused as reason:
             refused.append({"price_id": price_id, "refused": reason.message})
-        else:
-            rows[model].extend({"price_id": price_id, **row} for row in terms)
-    frames = {name: pl.DataFrame(rows[name], schema=MODELS[name].terms) for name in MODELS}
-    return ReadPrices(frames, pl.DataFrame(refused, schema=REFUSED))
+            continue
+        rows[model].extend({"price_id": price_id, **row} for row in MODELS[model].read(definition))
+        if (adjustment := read_adjustments(definition)) is not None:
+            adjustments.append({"price_id": price_id, **adjustment})
+        if (needed := needs(definition)) is not None:
+            beyond.append({"price_id": price_id, "refused": needed})
+    return ReadPrices(
+        {name: pl.DataFrame(rows[name], schema=MODELS[name].terms) for name in MODELS},
+        pl.DataFrame(adjustments, schema=ADJUSTMENT_TERMS),
+        pl.DataFrame(refused, schema=REFUSED),
+        pl.DataFrame(beyond, schema=REFUSED),
+    )
 
 
-def read_price(model: str, text: str, currency: str) -> Terms:
-    """The terms of one price given as JSON text; raises ``Refused`` with everything that is wrong with it.
+def needs(definition: Definition) -> str | None:
+    """What a price needs besides the quantity of a period that has ended; ``None`` where that is all."""
+    model = definition["model"]
+    if model == "matrix":
+        return "the price is by group, and usage by group is not loaded for a close yet"
+    if model == "percentage" and (said := [name for name in PER_EVENT if name in definition]):
+        return f"the price is by event ({', '.join(said)}), and single events are not loaded for a close yet"
+    if definition.get("payment_term") == "advance":
+        return "the price is due in advance, and a close bills what has ended"
+    if definition.get("recurrence") == "one_time":
+        return "the price is due once, and a close bills every period"
+    return None
+
+
+def read_price(model: str, text: str, currency: str) -> Definition:
+    """One price given as JSON text, in its one spelling; raises ``Refused`` with everything that is wrong with it.
 
     The catalog has checked it at its door. It is checked again, for a field that nobody knows could be the one that
     changes the bill: a price is charged in full or not at all.
@@ -55,7 +85,7 @@ def read_price(model: str, text: str, currency: str) -> Terms:
         raise Refused("model_differs", f"the price is filed under {model!r} but says {definition['model']!r}")
     if model not in MODELS:
         raise Refused("model_unknown", f"rating has no model {model!r}")
-    return MODELS[model].read(definition)
+    return definition
 
 
 def parsed(text: str) -> Definition:

@@ -1,64 +1,76 @@
 """Graduated: each unit costs what the tier it falls into says, as income tax does.
 
     {"model": "graduated", "tiers": [{"up_to": "1000", "unit_price": "0.50", "flat_price": "5"},
-                                     {"up_to": null, "unit_price": "0.10"}]}
+                                     {"up_to": null, "unit_price": "0.10", "max_amount": "80"}]}
 
-    amount = sum over tiers entered of (units in tier x unit_price + flat_price)
+    amount = sum over tiers entered of min(units in tier x unit_price + flat_price, max_amount)
 
 ``up_to`` is cumulative and inclusive: exactly 1000 units stay in the first tier, and 1000.000000000001 enter the
 second with the fraction above. Bounds touch, so no fraction falls between two tiers. A tier is entered by the first
-unit above its lower bound: at 0 none is, and nothing is charged. A negative quantity (a correction) is credited at the
-first tier's unit price, with no flat price.
+unit above its lower bound: at 0 none is, and nothing is charged, unless ``zero_usage`` is ``first_tier_flat``. A
+negative quantity (a correction) is credited at the first tier's unit price, with no flat price.
 """
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 import polars as pl
 
 from catalog.price import Definition
+from catalog.prices.adjustments import zero_is_charged
 from rating.charge import QUANTITY
-from rating.exact import plus, product, units, whole
-from rating.shapes import TIER_TERMS, Model, Terms
-
-ONE_UNITS = 10**12
+from rating.exact import ONE, cost, plus, product, units, whole
+from rating.shapes import TIER_TERMS, Model, Terms, number, tier_terms, tiers_of
 
 
 def read(definition: Definition) -> Terms:
     """One row a tier, each from where the one before it ends."""
-    tiers = definition["tiers"]
-    assert isinstance(tiers, list), "the catalog has checked it"
-    bounds = [None if tier["up_to"] is None else Decimal(tier["up_to"]) for tier in tiers]
-    return [
-        {
-            "tier": place,
-            "from": start,
-            "to": bound,
-            "unit_price": Decimal(tier["unit_price"]),
-            "flat_price": Decimal(tier["flat_price"]),
-        }
-        for place, (tier, start, bound) in enumerate(zip(tiers, [Decimal(0), *bounds[:-1]], bounds, strict=True), 1)
-    ]
+    tiers = tiers_of(definition)
+    names = ("unit_price", "flat_price", "max_amount")
+    rows: Terms = [{name: number(tier.get(name)) for name in names} for tier in tiers]
+    bounds = [number(tier["up_to"]) for tier in tiers]
+    return tier_terms(bounds, rows, flat_at_zero=zero_is_charged(definition))
 
 
 def charge(lines: pl.LazyFrame, terms: pl.LazyFrame) -> pl.LazyFrame:
     """One step for each tier entered, and always one for the first, so that a line of no units explains itself too."""
-    quantity, start, end = units(pl.col("quantity")), units(pl.col("from")), units(pl.col("to"))
-    entered = quantity > start
-    inside = pl.min_horizontal(quantity, end) - start
-    flat = pl.when(entered).then(pl.col("flat_price")).otherwise(pl.lit(0, dtype=QUANTITY))
+    entered = above("from")
+    # Only in the tier where the quantity ends are there finer places.
+    ends_here = ~above("to").fill_null(value=False)
+    inside = pl.when(ends_here).then(pl.col("quantity")).otherwise(pl.col("to")).reinterpret(dtype=pl.Int128())
     return (
         lines.join(terms, on="price_id", maintain_order="left_right")
         .filter(entered | (pl.col("tier") == 1))
-        .with_columns(quantity=inside.reinterpret(dtype=QUANTITY), flat_price=flat)
         .with_columns(
-            amount=plus(
-                product(units(pl.col("quantity")), units(pl.col("unit_price"))),
-                product(units(pl.col("flat_price")), whole(ONE_UNITS)),
-            )
+            quantity=(inside - units(pl.col("from"))).reinterpret(dtype=QUANTITY),
+            finer=pl.when(ends_here).then("finer").otherwise(pl.lit(0, dtype=pl.Int64)),
+            flat_price=flat_if(entered),
         )
+        .with_columns(amount=capped(of_tier()))
     )
+
+
+def above(bound: str) -> pl.Expr:
+    """Whether a line's quantity is above a bound, finer places included."""
+    quantity = pl.col("quantity")
+    return (quantity > pl.col(bound)) | ((quantity == pl.col(bound)) & (pl.col("finer") > 0))
+
+
+def flat_if(entered: pl.Expr) -> pl.Expr:
+    """The flat price of a tier that was entered, or of the first where nothing was used and it is due all the same."""
+    unused = (pl.col("quantity") == 0) & (pl.col("finer") == 0) & pl.col("flat_at_zero")
+    return pl.when(entered | unused).then(pl.col("flat_price")).otherwise(pl.lit(0, dtype=QUANTITY))
+
+
+def of_tier() -> pl.Expr:
+    """Units times unit price, and the flat price."""
+    charged = cost(units(pl.col("quantity")), pl.col("finer"), units(pl.col("unit_price")))
+    return plus(charged, product(units(pl.col("flat_price")), whole(ONE)))
+
+
+def capped(amount: pl.Expr) -> pl.Expr:
+    """At most the tier's ``max_amount``, where it has one."""
+    most = product(units(pl.col("max_amount")), whole(ONE))
+    return pl.when(amount > most).then(most).otherwise(amount)
 
 
 GRADUATED = Model(name="graduated", terms=TIER_TERMS, read=read, charge=charge)

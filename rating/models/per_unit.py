@@ -12,20 +12,19 @@ from decimal import Decimal
 import polars as pl
 
 from catalog.price import Definition
-from rating.exact import product, units
-from rating.shapes import TIER_TERMS, Model, Terms
+from rating.exact import cost, units
+from rating.shapes import TIER_TERMS, Model, Terms, one_tier
 
 
 def read(definition: Definition) -> Terms:
     """The one unbounded tier that this price is."""
-    zero, unit_price = Decimal(0), Decimal(str(definition["unit_price"]))
-    return [{"tier": 1, "from": zero, "to": None, "unit_price": unit_price, "flat_price": zero}]
+    return one_tier(Decimal(str(definition["unit_price"])))
 
 
 def charge(lines: pl.LazyFrame, terms: pl.LazyFrame) -> pl.LazyFrame:
     """One step a line: all of its units."""
     return lines.join(terms, on="price_id").with_columns(
-        amount=product(units(pl.col("quantity")), units(pl.col("unit_price")))
+        amount=cost(units(pl.col("quantity")), pl.col("finer"), units(pl.col("unit_price")))
     )
 
 

@@ -22,7 +22,7 @@ BAD = [
     ('{"model": "per_unit", "unit_price": true}', "unit_price must be a decimal number"),
     ('{"model": "per_unit", "unit_price": 0.5}', "unit_price must be a decimal number, written as text"),
     ('{"model": "per_unit", "unit_price": "0.0000000000001"}', "unit_price 0.0000000000001 has more than 12"),
-    ('{"model": "per_unit", "unit_price": "1", "minimum_amount": "5"}', "minimum_amount is unknown here"),
+    ('{"model": "per_unit", "unit_price": "1", "colour": "5"}', "colour is unknown here"),
     ('{"model": "per_unit", "unit_price": "1", "tiers": []}', "tiers is unknown here"),
 ]
 BAD_TIERS = [
@@ -34,7 +34,7 @@ BAD_TIERS = [
     ([{"up_to": 5, "unit_price": 1}, {"up_to": 5, "unit_price": 1}, TIER], "tiers[1].up_to must be above 5"),
     ([{"up_to": 5, "unit_price": 1}, {"up_to": 4, "unit_price": 1}, TIER], "tiers[1].up_to must be above 5"),
     ([{"up_to": None}], "tiers[0].unit_price is required"),
-    ([TIER | {"max_amount": "3"}], "tiers[0].max_amount is unknown here"),
+    ([TIER | {"colour": "3"}], "tiers[0].colour is unknown here"),
 ]
 
 

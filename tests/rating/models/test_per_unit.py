@@ -44,12 +44,13 @@ def test_a_line_explains_itself_as_one_unbounded_tier() -> None:
     """The explanation holds the very numbers that were multiplied."""
     line = rate_all([({"model": "per_unit", "unit_price": "0.0000025"}, "18059974")])[0]
 
-    assert line["tiers"] == [
+    said = [{name: value for name, value in tier.items() if value is not None} for tier in line["tiers"]]
+    assert said == [
         {
             "tier": 1,
             "from": Decimal(0),
-            "to": None,
             "quantity": Decimal(18059974),
+            "finer": 0,
             "unit_price": Decimal("0.0000025"),
             "flat_price": Decimal(0),
             "amount": Decimal("45.149935"),

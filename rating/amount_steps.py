@@ -1,0 +1,123 @@
+"""What happens to amounts after they are priced. The order is in ``rating.steps``.
+
+Each step works on ``worked``, the amount so far in integers of scale 24, and tells what it added or took away. What
+does not fit is null, and stays null.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from rating.before_after import said_by_any
+from rating.charge import QUANTITY
+from rating.exact import ONE, cost, minus, plus, product, scaled, units, whole
+
+Worked = tuple[pl.DataFrame, pl.DataFrame]
+
+
+def add_overage(lines: pl.DataFrame) -> Worked:
+    """Charge the units above those included."""
+    if not said_by_any(lines, "included_units"):
+        return lines, nothing_told(lines)
+    said = pl.col("included_units").is_not_null()
+    overage = cost(pl.col("over"), pl.col("over_finer"), units(pl.col("overage_unit_price")))
+    changed = changed_by(lines, said, plus(pl.col("worked"), overage))
+    quantity = pl.col("over").reinterpret(dtype=QUANTITY)
+    return changed, told(
+        changed, said, "overage", price="overage_unit_price", quantity=quantity, finer=pl.col("over_finer")
+    )
+
+
+def discount(lines: pl.DataFrame) -> Worked:
+    """Take the percentage off: what is left is rounded to 24 places, halves away from zero."""
+    if not said_by_any(lines, "discount"):
+        return lines, nothing_told(lines)
+    said = pl.col("discount").is_not_null()
+    changed = changed_by(lines, said, scaled(pl.col("worked"), whole(ONE) - units(pl.col("discount"))))
+    return changed, told(changed, said, "discount_percent", price="discount")
+
+
+def maximum(lines: pl.DataFrame) -> Worked:
+    """Cut what is above the maximum."""
+    if not said_by_any(lines, "maximum"):
+        return lines, nothing_told(lines)
+    most = product(units(pl.col("maximum")), whole(ONE))
+    limited = pl.when(pl.col("worked") > most).then(most).otherwise(pl.col("worked"))
+    changed = changed_by(lines, pl.col("maximum").is_not_null(), limited)
+    return changed, told(changed, pl.col("maximum").is_not_null(), "maximum_amount", flat="maximum")
+
+
+def minimum(lines: pl.DataFrame) -> Worked:
+    """Fill up to the minimum."""
+    if not said_by_any(lines, "minimum"):
+        return lines, nothing_told(lines)
+    least = product(units(pl.col("minimum")), whole(ONE))
+    filled = pl.when(pl.col("worked") < least).then(least).otherwise(pl.col("worked"))
+    changed = changed_by(lines, pl.col("minimum").is_not_null(), filled)
+    return changed, told(changed, pl.col("minimum").is_not_null(), "minimum_amount", flat="minimum")
+
+
+def overage_factor(lines: pl.DataFrame) -> Worked:
+    """What is above the commitment costs the factor; the commitment is in ``commitment``, in units of scale 24."""
+    if not said_by_any(lines, "overage_factor"):
+        return lines, nothing_told(lines)
+    said, committed = pl.col("overage_factor").is_not_null(), pl.col("commitment")
+    above = minus(pl.col("worked"), committed)
+    charged = plus(committed, scaled(above, units(pl.col("overage_factor"))))
+    worked = pl.when(above.is_null() | (above > 0)).then(charged).otherwise(pl.col("worked"))
+    changed = changed_by(lines, said, worked)
+    return changed, told(changed, said, "commitment_overage", price="overage_factor")
+
+
+def true_up(lines: pl.DataFrame) -> Worked:
+    """Fill up to the commitment."""
+    if not said_by_any(lines, "true_up"):
+        return lines, nothing_told(lines)
+    said = pl.col("true_up").fill_null(value=False)
+    filled = pl.when(pl.col("worked") < pl.col("commitment")).then(pl.col("commitment")).otherwise(pl.col("worked"))
+    changed = changed_by(lines, said, filled)
+    return changed, told(changed, said, "commitment_true_up")
+
+
+def to_currency(lines: pl.DataFrame) -> Worked:
+    """Turn pricing units (credits, tokens) into the currency."""
+    if not said_by_any(lines, "conversion_rate"):
+        return lines, nothing_told(lines)
+    said = pl.col("conversion_rate").is_not_null()
+    changed = changed_by(lines, said, scaled(pl.col("worked"), units(pl.col("conversion_rate"))))
+    return changed, told(changed, said, "pricing_unit", price="conversion_rate")
+
+
+def changed_by(lines: pl.DataFrame, said: pl.Expr, worked: pl.Expr) -> pl.DataFrame:
+    """The lines with the amount that a step makes, and what it was before in ``before``."""
+    after = pl.when(said).then(worked).otherwise(pl.col("worked"))
+    return lines.with_columns(before=pl.col("worked"), worked=after)
+
+
+def told(
+    lines: pl.DataFrame,
+    said: pl.Expr,
+    label: str,
+    *,
+    price: str | None = None,
+    flat: str | None = None,
+    quantity: pl.Expr | None = None,
+    finer: pl.Expr | None = None,
+) -> pl.DataFrame:
+    """A row of STEPS for each line whose price says this: what the step added or took away."""
+    none = pl.lit(None, dtype=QUANTITY)
+    return lines.filter(said).select(
+        "line",
+        pl.lit(0, dtype=pl.UInt32).alias("tier"),
+        quantity=none if quantity is None else quantity,
+        finer=(whole(0) if finer is None else finer).cast(pl.Int64),
+        unit_price=pl.col(price) if price else none,
+        flat_price=pl.col(flat) if flat else none,
+        label=pl.lit(label),
+        amount=minus(pl.col("worked"), pl.col("before")),
+    )
+
+
+def nothing_told(lines: pl.DataFrame) -> pl.DataFrame:
+    """No row."""
+    return told(lines.clear().with_columns(before=pl.col("worked")), pl.lit(value=True), "")

@@ -1,0 +1,61 @@
+"""Usage in more detail than one quantity a line, for the models that charge by event or by group."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import polars as pl
+
+from core.frames import Schema, checked
+from rating.charge import QUANTITY
+from rating.shapes import EVENT_LINES, GROUP_LINES
+
+# Any number of rows per (subscription_id, price_id); ``order`` is the order of the log, ``value`` the amount.
+USAGE_EVENTS: Final[Schema] = {
+    "subscription_id": pl.String(),
+    "price_id": pl.String(),
+    "order": pl.Int64(),
+    "value": QUANTITY,
+}
+
+# One row per (subscription_id, price_id) and group; ``group`` is JSON text as of ``rating.models.matrix.group_text``.
+USAGE_GROUPS: Final[Schema] = {
+    "subscription_id": pl.String(),
+    "price_id": pl.String(),
+    "group": pl.String(),
+    "value": QUANTITY,
+}
+LINE: Final = ("subscription_id", "price_id")
+# What stands between the entries under the hash.
+SEPARATOR: Final = "\x1e"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detail:
+    """Events (EVENT_LINES or USAGE_EVENTS) and groups (GROUP_LINES or USAGE_GROUPS); ``None`` where there are none."""
+
+    events: pl.DataFrame | None = None
+    groups: pl.DataFrame | None = None
+
+    def of(self, lines: pl.DataFrame) -> Detail:
+        """The same by line instead of by subscription and price, in an order that is the same in every run."""
+        keys = lines.select("line", *LINE)
+        events, groups = self.events, self.groups
+        if events is not None:
+            joined = keys.join(checked(events, USAGE_EVENTS), on=LINE).select("line", "price_id", "order", "value")
+            events = checked(joined.sort("line", "order", "value"), EVENT_LINES).drop("price_id")
+        if groups is not None:
+            joined = keys.join(checked(groups, USAGE_GROUPS), on=LINE).select("line", "price_id", "group", "value")
+            groups = checked(joined.sort("line", "group", "value"), GROUP_LINES).drop("price_id")
+        return Detail(events, groups)
+
+    def texts(self) -> pl.DataFrame:
+        """Rows of (line, detail): all that the detail of a line says, as the text that goes under its hash."""
+        parts = [
+            frame.select("line", text=pl.concat_str(first, "value", separator="=", ignore_nulls=True))
+            for frame, first in ((self.events, "order"), (self.groups, "group"))
+            if frame is not None
+        ]
+        told = pl.concat([pl.DataFrame(schema={"line": pl.UInt32(), "text": pl.String()}), *parts])
+        return told.group_by("line", maintain_order=True).agg(detail=pl.col("text").str.join(SEPARATOR))

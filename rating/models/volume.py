@@ -1,0 +1,32 @@
+"""Volume: all units cost what the tier says in which the quantity ends.
+
+    {"model": "volume", "tiers": [{"up_to": "1000", "unit_price": "0.50", "flat_price": "5"},
+                                  {"up_to": null, "unit_price": "0.10"}]}
+
+    amount = min(quantity x unit_price + flat_price, max_amount)   of the tier with from < quantity <= up_to
+
+Bounds touch and are inclusive as in ``graduated``, so every fraction has its tier. Only the flat price of that tier is
+due; at 0 there is none and nothing is charged, unless ``zero_usage`` is ``first_tier_flat``. A negative quantity is
+credited at the first tier's unit price, with no flat price.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from rating.models.graduated import above, capped, flat_if, of_tier, read
+from rating.shapes import TIER_TERMS, Model
+
+
+def charge(lines: pl.LazyFrame, terms: pl.LazyFrame) -> pl.LazyFrame:
+    """One step a line: all units at the tier that was reached."""
+    reached = above("from")
+    return (
+        lines.join(terms, on="price_id")
+        .filter((reached | (pl.col("tier") == 1)) & ~above("to").fill_null(value=False))
+        .with_columns(flat_price=flat_if(reached))
+        .with_columns(amount=capped(of_tier()))
+    )
+
+
+VOLUME = Model(name="volume", terms=TIER_TERMS, read=read, charge=charge)
