@@ -11,7 +11,7 @@ from typing import Literal
 
 from core.errors import Conflict, Problem
 
-GapCode = Literal["hole", "open_block", "wrong_position", "not_consumed", "journalled", "log_silent"]
+GapCode = Literal["hole", "open_block", "wrong_position", "not_consumed", "journalled", "log_silent", "backfill"]
 SHOWN_MAX = 20
 
 

@@ -6,7 +6,7 @@ A close asks this before it fixes its cut-off: whatever the log held when the cl
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -50,6 +50,8 @@ INCARNATION = text("SELECT incarnation FROM stream_incarnations WHERE topic = :t
 POSITIONS = text("SELECT partition, incarnation, next_offset FROM stream_partitions WHERE topic = :topic")
 
 OnWait = Callable[[tuple[Gap, ...]], None]
+# More that has to be there, asked of the books each time.
+MoreGaps = Callable[[Connection], Iterable[Gap]]
 # Partition, producer and sequence of an envelope.
 Journalled = tuple[int, bytes, int]
 
@@ -73,17 +75,29 @@ class Target:
     silence: str = ""
 
 
+def no_more(_connection: Connection) -> Iterable[Gap]:
+    """The stream is all that matters."""
+    return ()
+
+
 def wait_until_complete(
-    books: Engine, stream: Stream | None, clock: Clock, *, wait_s: float, on_wait: OnWait
+    books: Engine,
+    stream: Stream | None,
+    clock: Clock,
+    *,
+    wait_s: float,
+    on_wait: OnWait,
+    more: MoreGaps = no_more,
 ) -> tuple[Gap, ...]:
     """Wait until everything acknowledged before this call is sealed; returns what still lacks after ``wait_s``.
 
-    Without a stream only the ledger is looked at. ``on_wait`` hears of the gaps while they last. What waiting cannot
+    Without a stream only the ledger is looked at; ``more`` is what lacks besides. ``on_wait`` hears of the gaps while
+    they last. What waiting cannot
     mend is not waited for. Raises ``Transient`` when the books do not answer.
     """
     target, pause, end_s = take_target(books, stream), threading.Event(), clock.steady_s() + wait_s
     while True:
-        gaps = find_gaps(books, stream, target)
+        gaps = find_gaps(books, stream, target, more)
         if not any(gap.code not in LASTING for gap in gaps) or clock.steady_s() >= end_s:
             return gaps
         on_wait(gaps)
@@ -124,11 +138,11 @@ def log_is_older(books: Engine, stream: Stream, log: Ends) -> bool:
     return any(place.incarnation > (incarnation or 0) for place in places)
 
 
-def find_gaps(books: Engine, stream: Stream | None, target: Target) -> tuple[Gap, ...]:
+def find_gaps(books: Engine, stream: Stream | None, target: Target, more: MoreGaps) -> tuple[Gap, ...]:
     """Everything that lacks now of what a target has to have."""
     bound = {"topic": stream.topic if stream else None}
     with transaction(books) as connection:
-        gaps = [*ledger_gaps(connection, bound), *open_blocks(connection, bound, target.begun_at)]
+        gaps = [*more(connection), *ledger_gaps(connection, bound), *open_blocks(connection, bound, target.begun_at)]
         if stream is not None:
             gaps += log_gaps(connection, stream, target)
             gaps += journal_gaps(connection, stream, target.journal)
