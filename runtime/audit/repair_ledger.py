@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from sqlalchemy import Connection, Engine, text
 
 from core.db import transaction
 from core.errors import Conflict
+from runtime.audit.blocks import Block
 from runtime.audit.finding import Repair
 
 LOCK_WAIT = text("SELECT set_config('lock_timeout', '10000ms', true)")
@@ -72,6 +73,16 @@ def begin_repair(
     }
     with transaction(books) as connection:
         return int(connection.execute(BEGIN, values).scalar_one())
+
+
+def begin_repairs(books: Engine, kind: Repair, topic: str, blocks: Sequence[Block]) -> list[int]:
+    """The same for several blocks at once."""
+    values = [
+        {**block.place, "topic": topic, "first": block.first_offset, "last": block.last_offset, "kind": kind}
+        for block in blocks
+    ]
+    with transaction(books) as connection:
+        return [int(connection.execute(BEGIN, value).scalar_one()) for value in values]
 
 
 def end_repair(

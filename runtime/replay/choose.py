@@ -1,0 +1,70 @@
+"""Which blocks a replay makes again: all of a topic, or those with events in a span, of a merchant, of a partition."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from clickhouse.client import UsageStore
+from runtime.audit.blocks import Block, together
+
+# Blocks are read together up to so many events: few questions, and little memory.
+ROWS_AT_ONCE = 200_000
+PLACES = """
+    SELECT DISTINCT toInt64(incarnation) AS incarnation, toInt64(partition) AS partition,
+        toInt64(block_first) AS first_offset
+    FROM usage_events WHERE {conditions}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to make again: events that occurred from ``since`` on and before ``until``. None leaves a side open."""
+
+    topic: str
+    since: datetime | None = None
+    until: datetime | None = None
+    merchant_id: str | None = None
+    partition: int | None = None
+
+    @property
+    def all_events(self) -> bool:
+        """Whether a block belongs to it whatever its events are."""
+        return self.since is None and self.until is None and self.merchant_id is None
+
+
+def choose(store: UsageStore, wanted: Wanted, sealed: list[Block]) -> list[list[Block]]:
+    """The blocks to make again among all that are ``sealed``, in lists of neighbours that are read together.
+
+    Raises ``Transient``. A block is chosen by the events that are stored of it: one that has lost them all is
+    chosen only when everything is.
+    """
+    here = sealed if wanted.partition is None else [block for block in sealed if block.partition == wanted.partition]
+    places = None if wanted.all_events else places_of(store, wanted)
+    return [some for run in neighbours(here, places) for some in together(run, ROWS_AT_ONCE)]
+
+
+def places_of(store: UsageStore, wanted: Wanted) -> set[tuple[int, int, int]]:
+    """Incarnation, partition and first offset of each block that holds events of the span and merchant."""
+    conditions = {
+        "occurred_at >= {since:DateTime64(6, 'UTC')}": ("since", wanted.since),
+        "occurred_at < {until:DateTime64(6, 'UTC')}": ("until", wanted.until),
+        "merchant_id = {merchant_id:String}": ("merchant_id", wanted.merchant_id),
+    }
+    asked = {text: pair for text, pair in conditions.items() if pair[1] is not None}
+    found = store.query_frame(PLACES.replace("{conditions}", " AND ".join(asked)), dict(asked.values()))
+    return set(found.iter_rows())
+
+
+def neighbours(blocks: Iterable[Block], places: set[tuple[int, int, int]] | None) -> Iterator[list[Block]]:
+    """The blocks at some places, in lists between which other blocks lie: those would be read for nothing."""
+    run: list[Block] = []
+    for block in blocks:
+        if places is None or (block.incarnation, block.partition, block.first_offset) in places:
+            run.append(block)
+        elif run:
+            yield run
+            run = []
+    if run:
+        yield run
