@@ -31,6 +31,7 @@ from rating.late import find_late
 from rating.lock import sole_close
 from rating.period_close import Closing, HandOn, Scope, close_period
 from runtime.completeness import OnWait, Stream, wait_until_complete
+from runtime.moving_backfills import moving_backfills
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,12 @@ def close_books(
     with sole_close(books, period):
         on_step("drain")
         gaps = wait_until_complete(
-            books, completeness.stream, clock, wait_s=completeness.wait_s, on_wait=completeness.on_wait
+            books,
+            completeness.stream,
+            clock,
+            wait_s=completeness.wait_s,
+            on_wait=completeness.on_wait,
+            more=lambda connection: moving_backfills(connection, period, merchant_ids),
         )
         scope = Scope(period, clock.now(), merchant_ids, gaps, completeness.even_if_incomplete)
         drafted: list[Drafts] = []

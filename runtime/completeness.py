@@ -92,8 +92,7 @@ def wait_until_complete(
     """Wait until everything acknowledged before this call is sealed; returns what still lacks after ``wait_s``.
 
     Without a stream only the ledger is looked at; ``more`` is what lacks besides. ``on_wait`` hears of the gaps while
-    they last. What waiting cannot
-    mend is not waited for. Raises ``Transient`` when the books do not answer.
+    they last. What waiting cannot mend is not waited for. Raises ``Transient`` when the books do not answer.
     """
     target, pause, end_s = take_target(books, stream), threading.Event(), clock.steady_s() + wait_s
     while True:
