@@ -10,7 +10,9 @@ from core.errors import MillraceError, Refused
 from runtime.commands.api import api
 from runtime.commands.apply import apply
 from runtime.commands.audit import audit_command, auditor
+from runtime.commands.backfill import backfill_app
 from runtime.commands.close import close
+from runtime.commands.corrections import amend, retract
 from runtime.commands.dead_letters import dead_letters_app
 from runtime.commands.demo import demo
 from runtime.commands.event import event
@@ -21,7 +23,9 @@ from runtime.commands.invoice import invoice
 from runtime.commands.invoices import invoices
 from runtime.commands.kafka import kafka
 from runtime.commands.keys import keys_app
+from runtime.commands.meters import meters_app
 from runtime.commands.migrate import migrate
+from runtime.commands.release import release, releaser
 from runtime.commands.replay import replay_command
 from runtime.commands.simulate import simulate
 from runtime.commands.up import up
@@ -49,17 +53,23 @@ def build_app() -> typer.Typer:
     app.command()(usage)
     app.command()(event)
     app.command()(events)
+    app.command()(retract)
+    app.command()(amend)
+    app.add_typer(backfill_app, name="backfill", help="Old usage in one piece: open, send, preview, close or revert.")
+    app.add_typer(meters_app, name="meters", help="Let a new or changed meter count the events that are there.")
     app.command()(close)
     app.command()(invoices)
     app.command()(invoice)
     app.command("audit")(audit_command)
     app.command("replay")(replay_command)
     app.add_typer(dead_letters_app, name="dead-letters", help="What could not be counted: look, mend, send again.")
+    app.command()(release)
     app.command()(migrate)
     app.command(rich_help_panel="Processes")(gateway)
     app.command(rich_help_panel="Processes")(worker)
     app.command(rich_help_panel="Processes")(api)
     app.command(rich_help_panel="Processes")(auditor)
+    app.command(rich_help_panel="Processes")(releaser)
     app.command(rich_help_panel="Processes")(kafka)
     return app
 

@@ -59,6 +59,7 @@ class StackSettings:
     # 0 leaves the part out.
     api_port: int = 0
     audit_every_s: int = 0
+    release_every_s: int = 0
 
 
 def endpoints_file(home: Path) -> Path:
@@ -83,6 +84,7 @@ def load_stack_settings(env: Mapping[str, str] | None = None) -> StackSettings:
         log=log_kind(env.get("MILLRACE_LOG", "embedded")),
         api_port=number(env, "MILLRACE_API_PORT", 8080),
         audit_every_s=number(env, "MILLRACE_AUDIT_EVERY_S", 300),
+        release_every_s=number(env, "MILLRACE_RELEASE_EVERY_S", 60),
     )
 
 

@@ -25,6 +25,7 @@ GATEWAY = "gateway"
 WORKER = "worker"
 API = "api"
 AUDITOR = "auditor"
+RELEASER = "releaser"
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ def processes(settings: StackSettings, found: Endpoints) -> list[Part]:
 
 
 def optional_parts(settings: StackSettings, env: dict[str, str]) -> list[Part]:
-    """Those that events do not pass through: who answers questions, and who checks."""
+    """Those that events do not pass through: who answers questions, who checks, and who counts held events at last."""
     parts = []
     if settings.api_port:
         port = settings.api_port
@@ -141,6 +142,9 @@ def optional_parts(settings: StackSettings, env: dict[str, str]) -> list[Part]:
     if settings.audit_every_s:
         argv = module_argv("runtime", "auditor", "--every", str(settings.audit_every_s))
         parts.append(Part(AUDITOR, argv, ready=lambda: True, env=env, grace_s=15))
+    if settings.release_every_s:
+        argv = module_argv("runtime", "releaser", "--every", str(settings.release_every_s))
+        parts.append(Part(RELEASER, argv, ready=lambda: True, env=env, grace_s=15))
     return parts
 
 

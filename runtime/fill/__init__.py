@@ -1,0 +1,1 @@
+"""A new or changed meter counts the events that are there already."""
