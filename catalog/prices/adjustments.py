@@ -39,7 +39,7 @@ ADJUSTMENTS = (
     Field("zero_usage", Choice(("first_tier_flat", "no_charge")), default="no_charge"),
     Field("discount_percent", Number(places_max=10, most=100), default="0"),
     Field("maximum_amount", AMOUNT),
-    Field("minimum_amount", AMOUNT, default="0"),
+    Field("minimum_amount", AMOUNT),
     Field("commitment", Record(COMMITMENT)),
     Field("pricing_unit", Text()),
     Field("conversion_rate", FACTOR),

@@ -107,7 +107,7 @@ PACKAGE = PriceModel(
         Field("package_size", SIZE, required=True),
         Field("package_price", AMOUNT, required=True),
         Field("package_rounding", Choice(("up", "down")), default="up"),
-        Field("minimum_packages", COUNT, default="0"),
+        Field("minimum_packages", COUNT),
     )
 )
 PERCENTAGE = PriceModel(

@@ -5,55 +5,67 @@ Slow and plain on purpose: it shares no code and no idea with the engine.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
+from typing import Any
 
-DIGITS = 200
-# An amount keeps 24 places of 38 digits, so 14 digits are left before the point.
-AMOUNT_LIMIT = Decimal(10) ** 14
+from tests.rating.oracle.around import after_price, before_price
+from tests.rating.oracle.models import MODELS
+from tests.rating.oracle.written import Unpriced, Written
+
+DIGITS = 250
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The exact amount, and what each tier entered contributed to it."""
+    """The exact amount; ``fits`` says whether it and everything it is made of can be written, ``held`` why it waits."""
 
     amount: Decimal
-    parts: tuple[Decimal, ...]
-
-    @property
-    def fits(self) -> bool:
-        """Whether the amount and everything it is made of can be written with 14 digits before the point."""
-        return all(abs(number) < AMOUNT_LIMIT for number in (self.amount, *self.parts))
+    fits: bool
+    held: str | None = None
 
 
-def charge(price: Mapping[str, object], quantity: Decimal) -> Answer:
-    """The exact charge of ``quantity`` at ``price``."""
+def charge(
+    price: Mapping[str, Any],
+    quantity: Decimal,
+    events: Sequence[Decimal] | None = None,
+    groups: Sequence[tuple[Mapping[str, str], Decimal]] = (),
+) -> Answer:
+    """The exact charge of ``quantity``, of single ``events`` in their order, or of usage by group."""
+    written = Written()
     with localcontext() as context:
         context.prec = DIGITS
-        if price["model"] == "per_unit":
-            amount = quantity * Decimal(str(price["unit_price"]))
-            return Answer(amount, ())
-        assert price["model"] == "graduated"
-        tiers = price["tiers"]
-        assert isinstance(tiers, list)
-        return graduated(tiers, quantity)
+        try:
+            if price["model"] == "percentage":
+                amount = MODELS["percentage"](price, [quantity] if events is None else events, written)
+                amount = after_price(price, amount, Decimal(0), written, committed(price))
+            elif price["model"] == "matrix":
+                amount = MODELS["matrix"](price, groups, written)
+                amount = after_price(price, amount, Decimal(0), written, committed(price))
+            else:
+                sold, over = before_price(price, quantity, written)
+                amount = MODELS[price["model"]](price, sold, written)
+                amount = after_price(price, amount, over, written, committed(price))
+        except Unpriced as unpriced:
+            return Answer(Decimal(0), fits=False, held=unpriced.group)
+    return Answer(amount, written.fits)
 
 
-def graduated(tiers: list[Mapping[str, object]], quantity: Decimal) -> Answer:
-    """Fill the tiers from the bottom; a tier's flat price is due once a unit lies in it."""
-    if quantity < 0:
-        return Answer(quantity * Decimal(str(tiers[0]["unit_price"])), ())
-    left = quantity
-    below = Decimal(0)
-    parts = []
-    for tier in tiers:
-        if left == 0:
-            break
-        room = left if tier["up_to"] is None else Decimal(str(tier["up_to"])) - below
-        inside = min(left, room)
-        units_cost, flat = inside * Decimal(str(tier["unit_price"])), Decimal(str(tier.get("flat_price", "0")))
-        parts += [units_cost, flat, units_cost + flat]
-        left -= inside
-        below += room
-    return Answer(sum(parts[2::3], Decimal(0)), tuple(parts))
+def committed(price: Mapping[str, Any]) -> tuple[Decimal, bool] | None:
+    """What the commitment is worth, and whether that can be written; a quantity is worth what its units cost."""
+    commitment = price.get("commitment")
+    if commitment is None:
+        return None
+    if "amount" in commitment:
+        written = Written()
+        return written.amount(Decimal(commitment["amount"])), written.fits
+    # The same price, of units that are already sold ones, as if nothing had been committed to.
+    inner = {
+        name: value
+        for name, value in price.items()
+        if name
+        not in ("commitment", "unit_conversion", "round_quantity", "free_units", "pricing_unit", "conversion_rate")
+    }
+    answer = charge(inner, Decimal(commitment["quantity"]))
+    return answer.amount, answer.fits

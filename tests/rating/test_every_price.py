@@ -1,0 +1,77 @@
+"""Every model and adjustment against the naive oracle: random prices and quantities, to the last digit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal, localcontext
+from random import Random
+from typing import Any
+
+import polars as pl
+import pytest
+
+from rating.detail import USAGE_EVENTS, USAGE_GROUPS, Detail
+from rating.engine import rate
+from rating.models.matrix import group_text
+from tests.rating.oracle.charges import charge
+from tests.rating.oracle.random_prices import Case, random_case
+from tests.rating.rows import due_frame, due_price, usage_frame, used
+
+
+def rate_cases(cases: Sequence[Case]) -> list[dict[str, Any]]:
+    """Rate all cases in one call, each as a subscription of its own."""
+    due = [due_price(case.price, place) for place, case in enumerate(cases)]
+    usage = [used(row, case.quantity) for row, case in zip(due, cases, strict=True)]
+    keys = [(row["subscription_id"], row["price_id"]) for row in due]
+    events = [
+        (*key, order, amount)
+        for key, case in zip(keys, cases, strict=True)
+        for order, amount in enumerate(case.events or ())
+    ]
+    groups = [
+        (*key, group_text(case.price["group_by"], dict(values)), quantity)
+        for key, case in zip(keys, cases, strict=True)
+        for values, quantity in case.groups
+    ]
+    detail = Detail(
+        pl.DataFrame(events, schema=USAGE_EVENTS, orient="row"), pl.DataFrame(groups, schema=USAGE_GROUPS, orient="row")
+    )
+    return rate(usage_frame(usage), due_frame(due), detail).to_dicts()
+
+
+def exact_sum(numbers: Iterable[Decimal]) -> Decimal:
+    """The sum, of which nothing is rounded."""
+    with localcontext() as context:
+        context.prec = 100
+        return sum(numbers, Decimal(0))
+
+
+def check(seed: int, count: int) -> None:
+    """The engine and the oracle agree on so many random cases."""
+    rng = Random(seed)
+    cases = [random_case(rng) for _ in range(count)]
+    parked = 0
+    for line, case in zip(rate_cases(cases), cases, strict=True):
+        answer = charge(case.price, case.quantity, case.events, case.groups)
+        said = f"{case}: {line['parked_reason']}, {answer}"
+        assert (line["parked_reason"] is None) == answer.fits, said
+        parked += not answer.fits
+        if answer.fits:
+            assert line["amount"] == answer.amount, said
+            assert exact_sum(row["amount"] for row in line["tiers"]) == line["amount"], said
+        elif answer.held:
+            assert "is held" in line["parked_reason"], said
+    # Neither all in order nor all out of it would prove anything.
+    assert count * 0.01 < parked < count * 0.4
+
+
+def test_the_engine_equals_the_oracle_on_every_price() -> None:
+    """The same unrounded amount, or parked where something on the way does not fit or has no price."""
+    check(seed=5, count=1_500)
+
+
+@pytest.mark.simulation
+@pytest.mark.parametrize("seed", range(10))
+def test_the_engine_equals_the_oracle_on_twenty_thousand_prices(seed: int) -> None:
+    """As above, 2,000 for each of ten seeds."""
+    check(seed=100 + seed, count=2_000)
