@@ -22,14 +22,24 @@ SUBSCRIPTIONS = text("""
         AND s.starts_at <= :minute AND (s.ends_at IS NULL OR s.ends_at > :minute)
     GROUP BY 1, 2
 """)
-# ``period`` names the month in which a period begins: that of the minute, in any zone, or one before.
+# ``period`` names the month in which a period begins: that of the minute, in any zone, or one before. What came after
+# the cut-off of its period is on the line of the first adjustment that counted it, if there is one.
 LINES = text("""
-    SELECT c.meter_id, c.subscription_id, c.period, c.period_start, c.period_end, c.cutoff, c.parked_reason,
+    SELECT c.meter_id, c.subscription_id, c.period, c.period_start, c.period_end, c.parked_reason,
+        coalesce(a.cutoff, c.cutoff) AS cutoff,
         i.invoice_id, i.number, i.state, i.currency, i.version, l.position, l.description, l.quantity, l.unrounded,
         l.amount_minor
     FROM charge_lines AS c
-    LEFT JOIN invoices AS i ON i.subscription_id = c.subscription_id AND i.period_start = c.period_start
+    LEFT JOIN LATERAL (
+        SELECT s.for_period, s.period_start, s.cutoff FROM charge_adjustments AS s
+        WHERE s.for_period = c.period AND s.subscription_id = c.subscription_id AND s.price_id = c.price_id
+            AND c.cutoff < :stored_at AND s.cutoff >= :stored_at
+        ORDER BY s.sequence LIMIT 1
+    ) AS a ON true
+    LEFT JOIN invoices AS i ON i.subscription_id = c.subscription_id
+        AND i.period_start = coalesce(a.period_start, c.period_start)
     LEFT JOIN invoice_lines AS l ON l.invoice_id = i.invoice_id AND l.price_id = c.price_id
+        AND l.for_period IS NOT DISTINCT FROM a.for_period
     WHERE c.period = ANY(:periods) AND c.subscription_id = ANY(:subscription_ids) AND c.merchant_id = :merchant_id
         AND c.meter_id = ANY(:meter_ids) AND c.period_start <= :minute AND :minute < c.period_end
     ORDER BY c.period, i.number, l.position
@@ -73,6 +83,7 @@ def bills_of(
         "customer_id": customer_id,
         "meter_ids": [window.meter_id for window in windows],
         "minute": minute,
+        "stored_at": stored_at,
     }
     priced = connection.execute(SUBSCRIPTIONS, bound).all()
     bound["subscription_ids"] = [row.subscription_id for row in priced]

@@ -1,4 +1,4 @@
-"""Late usage: what was stored for a period after it was billed. It never changes an invoice; here it is said."""
+"""Late usage: what was stored for a period after it was billed, and is not billed yet. Here it is only said."""
 
 from __future__ import annotations
 
@@ -8,24 +8,32 @@ from datetime import datetime
 import polars as pl
 from sqlalchemy import Engine
 
+from catalog.late_usage import load_late_settings, with_late_settings
 from catalog.read_frame import read_frame
+from catalog.version import current_version
 from clickhouse.client import UsageStore
 from clickhouse.late import LATE_USAGE, OWNER, late_owners, late_usage
 from core.db import transaction
 from core.frames import Schema, checked
 from rating.charge import INSTANT
 
+# What an adjustment has billed is not late any more.
 BILLED = """
     SELECT merchant_id, subscription_id, customer_id, subject, meter_id, meter, aggregation,
         (extract(epoch FROM period_start) * 1000000)::bigint, (extract(epoch FROM period_end) * 1000000)::bigint,
-        (extract(epoch FROM cutoff) * 1000000)::bigint
-    FROM charge_lines WHERE period = %(period)s AND parked_reason IS NULL
+        (extract(epoch FROM coalesce(a.adjusted_at, cutoff)) * 1000000)::bigint
+    FROM charge_lines AS c LEFT JOIN (
+        SELECT subscription_id, price_id, max(cutoff) AS adjusted_at FROM charge_adjustments
+        WHERE for_period = %(period)s GROUP BY subscription_id, price_id
+    ) AS a USING (subscription_id, price_id)
+    WHERE period = %(period)s AND parked_reason IS NULL
 """
 INSTANTS = ("period_start", "period_end", "cutoff")
 NAMES = ("merchant_id", "subscription_id", "customer_id", "subject", "meter_id", "meter", "aggregation")
 BILLED_SCHEMA: Schema = {**dict.fromkeys(NAMES, pl.String()), **dict.fromkeys(INSTANTS, pl.Int64())}
 
-# One row a subscription and meter that was added to after its period's cut-off.
+# One row a subscription and meter that was added to after its period's cut-off, or after that of its last adjustment;
+# ``policy`` is what the merchant wants of it now.
 LATE: Schema = {
     "merchant_id": pl.String(),
     "subscription_id": pl.String(),
@@ -35,6 +43,7 @@ LATE: Schema = {
     "meter": pl.String(),
     "cutoff": INSTANT,
     **LATE_USAGE,
+    "policy": pl.String(),
 }
 
 
@@ -56,7 +65,11 @@ def find_late(
     owners = late_owners(store, start=start, end=end, cutoff=cutoff, merchant_ids=merchants)
     suspects = billed.join(owners, on=OWNER, how="semi", maintain_order="left")
     parts = [late_usage(store, some, at) for (at,), some in suspects.group_by("cutoff") if isinstance(at, datetime)]
-    found = pl.concat(parts) if parts else pl.DataFrame(schema=LATE)
+    if not parts:
+        return pl.DataFrame(schema=LATE)
+    with transaction(books) as connection:
+        settings = load_late_settings(connection, current_version(connection))
+    found = with_late_settings(pl.concat(parts), settings)
     return checked(found, LATE).sort("merchant_id", "subject", "subscription_id", "meter")
 
 

@@ -1,4 +1,4 @@
-"""Charge lines against windows, and invoices against charge lines: the quantities and cents that were billed."""
+"""Charge lines and adjustments against windows, and invoices against both: what was billed, to the cent."""
 
 from __future__ import annotations
 
@@ -18,17 +18,28 @@ from rating.charge import INSTANT, QUANTITY
 
 CELL = ("merchant_id", "customer_id", "meter_id")
 
-# A line that was corrected is held against the windows that it was corrected from.
+# What was billed for each period, and until when it counted: by its line, and by line and adjustments together after
+# each adjustment. ``newest`` is 1 for the last word on a period. What was corrected is held against the windows that
+# it was corrected from.
 LINES = """
-    SELECT merchant_id, customer_id, meter_id, aggregation, coalesce(corrected_from, quantity)::text,
+    SELECT merchant_id, customer_id, meter_id, aggregation, quantity::text,
         (extract(epoch FROM period_start) * 1000000)::bigint, (extract(epoch FROM period_end) * 1000000)::bigint,
-        (extract(epoch FROM cutoff) * 1000000)::bigint
-    FROM charge_lines WHERE parked_reason IS NULL
+        (extract(epoch FROM cutoff) * 1000000)::bigint,
+        (sequence = max(sequence) OVER (PARTITION BY period, subscription_id, price_id))::int
+    FROM (
+        SELECT merchant_id, customer_id, meter_id, aggregation, coalesce(corrected_from, quantity) AS quantity,
+            period_start, period_end, cutoff, period, subscription_id, price_id, 0 AS sequence
+        FROM charge_lines WHERE parked_reason IS NULL
+        UNION ALL
+        SELECT merchant_id, customer_id, meter_id, aggregation, coalesce(corrected_from, new_quantity),
+            for_start, for_end, cutoff, for_period, subscription_id, price_id, sequence
+        FROM charge_adjustments
+    ) AS billed
 """
 INSTANTS = ("period_start", "period_end", "cutoff")
 LINES_SCHEMA: Schema = {
     **dict.fromkeys((*CELL, "aggregation", "quantity"), pl.String()),
-    **dict.fromkeys(INSTANTS, pl.Int64()),
+    **dict.fromkeys((*INSTANTS, "newest"), pl.Int64()),
 }
 INSIDE = """
     stored_at <= {cutoff:DateTime64(6, 'UTC')} AND window_start >= {start:DateTime64(6, 'UTC')}
@@ -52,16 +63,49 @@ UNIQUES = f"SELECT {NAMES}, toInt64(uniqExact(value)) AS different FROM usage_un
 UNLIKE_LINES = text("""
     SELECT count(*) FROM charge_lines AS c
     LEFT JOIN invoices AS i ON i.subscription_id = c.subscription_id AND i.period_start = c.period_start
-    LEFT JOIN invoice_lines AS l ON l.invoice_id = i.invoice_id AND l.price_id = c.price_id
+    LEFT JOIN invoice_lines AS l ON l.invoice_id = i.invoice_id AND l.price_id = c.price_id AND l.kind = 'usage'
     WHERE c.parked_reason IS NULL
         AND (l.quantity IS DISTINCT FROM c.quantity OR l.unrounded IS DISTINCT FROM c.amount)
 """)
+UNLIKE_ADJUSTMENTS = text("""
+    SELECT count(*) FROM charge_adjustments AS a
+    LEFT JOIN invoices AS i ON i.subscription_id = a.subscription_id AND i.period_start = a.period_start
+    LEFT JOIN invoice_lines AS l ON l.invoice_id = i.invoice_id AND l.price_id = a.price_id AND l.kind = 'adjustment'
+        AND l.for_period = a.for_period
+    WHERE l.quantity IS DISTINCT FROM a.quantity OR l.unrounded IS DISTINCT FROM a.amount
+""")
+# Each adjustment begins where the line of its period, or the adjustment before it, has ended.
+BROKEN_CHAINS = text("""
+    SELECT count(*) FROM (
+        SELECT a.old_quantity, a.old_amount, a.billed_cutoff, a.sequence, row_number() OVER w AS place,
+            coalesce(lag(a.new_quantity) OVER w, c.quantity) AS quantity_before,
+            coalesce(lag(a.new_amount) OVER w, c.amount) AS amount_before,
+            coalesce(lag(a.cutoff) OVER w, c.cutoff) AS cutoff_before
+        FROM charge_adjustments AS a LEFT JOIN charge_lines AS c ON c.period = a.for_period
+            AND c.subscription_id = a.subscription_id AND c.price_id = a.price_id AND c.parked_reason IS NULL
+        WINDOW w AS (PARTITION BY a.for_period, a.subscription_id, a.price_id ORDER BY a.sequence)
+    ) AS chained
+    WHERE (old_quantity, old_amount, billed_cutoff, sequence::bigint)
+        IS DISTINCT FROM (quantity_before, amount_before, cutoff_before, place)
+""")
 LINE_COUNTS = text("""
-    SELECT (SELECT count(*) FROM invoice_lines), (SELECT count(*) FROM charge_lines WHERE parked_reason IS NULL)
+    SELECT (SELECT count(*) FROM invoice_lines), (SELECT count(*) FROM charge_lines WHERE parked_reason IS NULL),
+        (SELECT count(*) FROM charge_adjustments)
 """)
 WRONG_TOTALS = text("""
-    SELECT count(*) FROM invoices AS i WHERE i.total_minor <>
+    SELECT count(*) FROM invoices AS i WHERE i.total_minor - i.credit_minor <>
         (SELECT coalesce(sum(l.amount_minor), 0) FROM invoice_lines AS l WHERE l.invoice_id = i.invoice_id)
+""")
+WRONG_CREDIT = text("""
+    SELECT count(*) FROM invoices AS i FULL JOIN credit_entries AS e USING (invoice_id)
+    WHERE coalesce(i.credit_minor, 0) <> coalesce(e.amount_minor, 0)
+""")
+WRONG_BALANCES = text("""
+    SELECT count(*) FROM (
+        SELECT balance_minor, sum(amount_minor) OVER (
+            PARTITION BY merchant_id, customer_id, currency ORDER BY sequence) AS added_up
+        FROM credit_entries
+    ) AS accounts WHERE balance_minor <> added_up
 """)
 CURRENCIES = text("SELECT DISTINCT currency FROM invoices")
 # Whichever way halves go, a rounded amount is within half a minor unit of what was rounded.
@@ -74,6 +118,15 @@ GAPS = text("""
         ON i.merchant_id = s.merchant_id AND i.number IS NOT NULL
     GROUP BY s.merchant_id, s.next_number HAVING count(i.invoice_id) <> s.next_number - 1
 """)
+# What must not be found in the books: how many there are of each is a fault.
+COUNTED = {
+    "charge lines are not on an invoice as they are": UNLIKE_LINES,
+    "adjustments are not on an invoice as they are": UNLIKE_ADJUSTMENTS,
+    "adjustments do not begin where the one before ended": BROKEN_CHAINS,
+    "invoices do not add up": WRONG_TOTALS,
+    "invoices moved credit that is not in their customer's account": WRONG_CREDIT,
+    "balances of credit do not add up": WRONG_BALANCES,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +172,16 @@ def charge_faults(connection: Connection, store: UsageStore) -> list[ChargeFault
 
 
 def late_events(connection: Connection, store: UsageStore, until: datetime) -> int:
-    """How often a window of a billed period counted an event that was stored after the period's cut-off."""
+    """How often a window of a billed period counted an event that is not billed yet.
+
+    That is one that was stored after the cut-off of the period's line, or of its last adjustment.
+    """
     total = 0
     for _start, _end, bound, some in charged_periods(connection):
-        late = store.query_frame(LATE, bound | {"until": until})
-        total += int(some.select(CELL).unique().join(late, on=CELL)["counted"].sum())
+        unbilled = some.filter(pl.col("newest") == 1).select(CELL).unique()
+        if not unbilled.is_empty():
+            late = store.query_frame(LATE, bound | {"until": until})
+            total += int(unbilled.join(late, on=CELL)["counted"].sum())
     return total
 
 
@@ -157,14 +215,11 @@ def invoice_faults(connection: Connection) -> list[str]:
     def count(statement: object, **bound: object) -> int:
         return int(connection.execute(statement, bound).scalar_one())  # type: ignore[call-overload]
 
-    faults = []
-    if unlike := count(UNLIKE_LINES):
-        faults.append(f"{unlike} charge lines are not on an invoice as they are")
-    billed, charged = connection.execute(LINE_COUNTS).one()
-    if billed != charged:
-        faults.append(f"there are {billed} invoice lines and {charged} charge lines")
-    if wrong := count(WRONG_TOTALS):
-        faults.append(f"{wrong} invoices do not add up")
+    found = {said: count(statement) for said, statement in COUNTED.items()}
+    faults = [f"{number} {said}" for said, number in found.items() if number]
+    billed, charged, adjusted = connection.execute(LINE_COUNTS).one()
+    if billed != charged + adjusted:
+        faults.append(f"there are {billed} invoice lines, {charged} charge lines and {adjusted} adjustments")
     faults += [
         f"{wrong} lines in {currency} are not rounded to the nearest minor unit"
         for currency in connection.execute(CURRENCIES).scalars().all()

@@ -15,7 +15,7 @@ from core.money import Money
 LINES = text("""
     SELECT m.code, i.subject, l.meter, l.quantity, l.amount_minor, i.currency
     FROM invoice_lines AS l JOIN invoices AS i USING (invoice_id) JOIN merchants AS m ON m.merchant_id = i.merchant_id
-    WHERE i.period = :period
+    WHERE i.period = :period AND l.kind = 'usage'
 """)
 INVOICES = text("""
     SELECT m.code, i.subject, i.number, i.total_minor, i.currency

@@ -38,6 +38,9 @@ def sums_agree(stores: Stores, expected: Expected) -> InvariantResult:
     lines = [row for row in stores.sql(LINES, period=period) if row[0] in codes.values()]
     faults += charged_as_windows(stores, expected, codes, lines)
     faults += billed_as_charged(expected, lines)
+    adjustments = [row for row in stores.sql(ADJUSTMENTS, period=period) if row[0] in codes.values()]
+    faults += charged_as_windows(stores, expected, codes, adjustments)
+    faults += adjusted_as_billed(expected, lines, adjustments)
     charged = {(row[0], row[1], row[2]) for row in lines}
     if lines:
         faults += [
@@ -45,10 +48,12 @@ def sums_agree(stores: Stores, expected: Expected) -> InvariantResult:
             for cell, quantity in expected.quantities.items()
             if cell not in charged
         ]
-    late = sum(windows.get((row[0], row[1], row[2]), Decimal(0)) != Decimal(row[3]) for row in lines)
+    billed = {cell_of(row): Decimal(str(row[3])) for row in (*lines, *adjustments)}
+    late = sum(windows.get(cell, Decimal(0)) != quantity for cell, quantity in billed.items())
     figures: dict[str, int | str] = {
         "cells": len(expected.quantities),
         "charge lines": len(lines),
+        "adjustments": len(adjustments),
         "with late usage": late,
     }
     return InvariantResult("I3", "sent = windows = charged + late = invoiced", figures, tuple(faults))
@@ -59,8 +64,19 @@ LINES = """
         c.amount::text, i.currency, i.state, l.quantity::text, l.amount_minor, i.number
     FROM charge_lines AS c JOIN merchants AS m USING (merchant_id)
     LEFT JOIN invoices AS i ON i.subscription_id = c.subscription_id AND i.period_start = c.period_start
-    LEFT JOIN invoice_lines AS l ON l.invoice_id = i.invoice_id AND l.price_id = c.price_id
+    LEFT JOIN invoice_lines AS l ON l.invoice_id = i.invoice_id AND l.price_id = c.price_id AND l.kind = 'usage'
     WHERE c.period = %(period)s AND c.parked_reason IS NULL
+"""
+# Begins like LINES, with what the whole period came to; then what had been billed for it, and the difference.
+ADJUSTMENTS = """
+    SELECT m.code, a.subject, a.meter, a.new_quantity::text, (extract(epoch FROM a.cutoff) * 1000000)::bigint,
+        a.new_amount::text, a.currency, a.old_quantity::text, a.old_amount::text, a.amount::text,
+        l.unrounded::text, l.quantity::text, l.amount_minor
+    FROM charge_adjustments AS a JOIN merchants AS m USING (merchant_id)
+    LEFT JOIN invoices AS i ON i.subscription_id = a.subscription_id AND i.period_start = a.period_start
+    LEFT JOIN invoice_lines AS l ON l.invoice_id = i.invoice_id AND l.price_id = a.price_id
+        AND l.for_period = a.for_period
+    WHERE a.for_period = %(period)s ORDER BY a.sequence
 """
 
 
@@ -132,6 +148,31 @@ def billed_as_charged(expected: Expected, lines: list[tuple[object, ...]]) -> li
             faults.append(
                 f"{' '.join(cell)}: invoiced {row[9]} minor units of {row[6]}, expected {minor} of {currency}"
             )
+    return faults
+
+
+def adjusted_as_billed(
+    expected: Expected, lines: list[tuple[object, ...]], adjustments: list[tuple[object, ...]]
+) -> list[str]:
+    """Adjustments that do not follow on what was billed before, or are not the difference that the price list makes."""
+    merchants = {expected.plan.merchant_code(merchant): merchant for merchant in range(expected.plan.merchants)}
+    meters = {meter.code: meter for meter in METERS}
+    billed = {cell_of(row): (Decimal(str(row[3])), Decimal(str(row[5]))) for row in lines}
+    faults = []
+    for row in adjustments:
+        cell, currency = cell_of(row), str(row[6])
+        new, new_amount, old, old_amount, amount, unrounded, quantity = (
+            Decimal(str(row[place])) for place in (3, 5, 7, 8, 9, 10, 11)
+        )
+        exact = charge(price_of(merchants[cell[0]], meters[cell[2]]), new)
+        minor = int(rounded(amount, currency).scaleb(MINOR_DIGITS.get(currency, 2)))
+        if billed.get(cell) != (old, old_amount):
+            faults.append(f"{' '.join(cell)}: adjusted from {old:f}, billed was {billed.get(cell)}")
+        if (new_amount, amount, unrounded, quantity) != (exact, exact - old_amount, amount, new - old):
+            faults.append(f"{' '.join(cell)}: adjusted to {new_amount:f} by {unrounded:f}, expected {exact:f}")
+        if row[12] != minor:
+            faults.append(f"{' '.join(cell)}: adjusted by {row[12]} minor units, expected {minor}")
+        billed[cell] = (new, new_amount)
     return faults
 
 

@@ -32,6 +32,7 @@ BILLS = """
     SELECT md5(coalesce(string_agg(t, E'\n' ORDER BY t), '')) FROM (
         SELECT i::text AS t FROM invoices AS i UNION ALL SELECT l::text FROM invoice_lines AS l
         UNION ALL SELECT c::text FROM charge_lines AS c UNION ALL SELECT o::text FROM outbox AS o
+        UNION ALL SELECT a::text FROM charge_adjustments AS a UNION ALL SELECT e::text FROM credit_entries AS e
     ) AS bills
 """
 HASHED = """
@@ -39,6 +40,11 @@ HASHED = """
         c.currency, (extract(epoch FROM c.period_start) * 1000000)::bigint::text,
         (extract(epoch FROM c.period_end) * 1000000)::bigint::text, c.quantity::text, c.price, c.input_hash
     FROM charge_lines AS c WHERE c.parked_reason IS NULL
+    UNION ALL
+    SELECT a.merchant_id, a.subscription_id, a.customer_id, a.meter_id, a.meter, a.aggregation, a.price_id, a.model,
+        a.currency, (extract(epoch FROM a.for_start) * 1000000)::bigint::text,
+        (extract(epoch FROM a.for_end) * 1000000)::bigint::text, a.new_quantity::text, a.price, a.input_hash
+    FROM charge_adjustments AS a
 """
 
 
@@ -115,11 +121,11 @@ def invoices_unique(stores: Stores) -> InvariantResult:
         )
     ]
     faults += [
-        f"invoice {row[0]} says {row[1]}, its lines add up to {row[2]}"
+        f"invoice {row[0]} says {row[1]}, its lines and its credit add up to {row[2]}"
         for row in stores.sql(
-            "SELECT i.invoice_id, i.total_minor, coalesce(sum(l.amount_minor), 0) FROM invoices AS i"
-            " LEFT JOIN invoice_lines AS l USING (invoice_id) GROUP BY i.invoice_id, i.total_minor"
-            " HAVING i.total_minor <> coalesce(sum(l.amount_minor), 0)"
+            "SELECT i.invoice_id, i.total_minor, i.credit_minor + coalesce(sum(l.amount_minor), 0) FROM invoices AS i"
+            " LEFT JOIN invoice_lines AS l USING (invoice_id) GROUP BY i.invoice_id, i.total_minor, i.credit_minor"
+            " HAVING i.total_minor <> i.credit_minor + coalesce(sum(l.amount_minor), 0)"
         )
     ]
     figures: dict[str, int | str] = {"invoices": sum(map(len, numbers.values())), "merchants": len(numbers)}
