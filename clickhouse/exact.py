@@ -3,7 +3,8 @@
 The stream's dedupe is a cache and an insert's token is remembered for a while; this looks at the rows themselves.
 The first copy counts: the one stored first, then the one that came first in the log. Copies meet whatever their time,
 type or customer, as long as they lie in the span or up to ``MARGIN`` outside it: a sender who tries again with a new
-time does so within minutes, not across months.
+time does so within minutes, not across months. Corrections are no copies: of an event that was corrected the last
+correction counts, wherever and whenever it lies, or nothing when that took the event back.
 """
 
 from __future__ import annotations
@@ -48,11 +49,18 @@ _PLACE = "stored_at, incarnation, partition, kafka_offset, position"
 _SLICE = "{slices:UInt32} = 1 OR modulo(reinterpretAsUInt8(substring(key, 16, 1)), {slices:UInt32}) = {slice:UInt32}"
 _STORED = """fate = 'stored' AND stored_at <= {cutoff:DateTime64(6, 'UTC')}
     AND occurred_at >= {since:DateTime64(6, 'UTC')} AND occurred_at < {until:DateTime64(6, 'UTC')} AND [merchants]"""
-_DOUBLED = f"SELECT {_KEY} AS k FROM usage_events WHERE {_STORED} [slice] GROUP BY k HAVING count() > 1"
+_COPY = f"action = 'event' AND {_STORED}"
+_DOUBLED = f"SELECT {_KEY} AS k FROM usage_events WHERE {_COPY} [slice] GROUP BY k HAVING count() > 1"
 _FIRST = f"""
     SELECT k, first.1, first.2, first.3, first.4, first.5 FROM (
         SELECT {_KEY} AS k, min(({_PLACE})) AS first FROM usage_events
-        WHERE {_STORED} GROUP BY k HAVING count() > 1
+        WHERE {_COPY} GROUP BY k HAVING count() > 1
+    )"""
+_CORRECTED = f"""
+    SELECT k, last.1, last.2, last.3 FROM (
+        SELECT {_KEY} AS k, max((stored_at, kafka_offset, position)) AS last FROM usage_events
+        WHERE action <> 'event' AND fate IN ('stored', 'retraction')
+            AND stored_at <= {{cutoff:DateTime64(6, 'UTC')}} AND [merchants] GROUP BY k
     )"""
 _EVENTS = """SELECT toUInt64(count()) AS events FROM usage_events
     WHERE occurred_at >= {since:DateTime64(6, 'UTC')} AND occurred_at < {until:DateTime64(6, 'UTC')} AND [merchants]"""
@@ -62,7 +70,7 @@ _EXTRA = f"""
     FROM (
         SELECT merchant_id, customer_id, type, occurred_at,
             row_number() OVER (PARTITION BY key ORDER BY {_PLACE}) AS place
-        FROM usage_events WHERE {_STORED} AND {_KEY} IN ({_DOUBLED})
+        FROM usage_events WHERE {_COPY} AND {_KEY} IN ({_DOUBLED})
     )
     WHERE place > 1
         AND occurred_at >= {{start:DateTime64(6, 'UTC')}} AND occurred_at < {{end:DateTime64(6, 'UTC')}}
@@ -88,7 +96,10 @@ _COUNTED = f"""
     SELECT merchant_id, customer_id, occurred_at, key, [value] AS value, [text] AS text FROM usage_events
     WHERE {_STORED} AND [counts]
         AND customer_id IN (SELECT customer_id FROM usage_scopes WHERE question = {{question:String}})
-        AND ({_KEY} NOT IN ({_DOUBLED.replace("[slice]", "")}) OR ({_KEY}, {_PLACE}) IN ({_FIRST}))
+        AND if(action = 'event',
+            {_KEY} NOT IN (SELECT k FROM ({_CORRECTED}))
+                AND ({_KEY} NOT IN ({_DOUBLED.replace("[slice]", "")}) OR ({_KEY}, {_PLACE}) IN ({_FIRST})),
+            ({_KEY}, stored_at, kafka_offset, position) IN ({_CORRECTED}))
 """
 # Copies in the very same place are one block stored twice, and alike: either will do.
 _EXACT = """
@@ -163,10 +174,10 @@ def extra_copies(store: UsageStore, span: Span, bound: Mapping[str, object]) -> 
 
 
 def exact_usage(store: UsageStore, scopes: pl.DataFrame, rules: Sequence[Rule], cutoff: datetime) -> pl.DataFrame:
-    """Count scopes of meters with the same rules from the events, each event once.
+    """Count scopes of meters with the same rules from the events that count at the cut-off, each once.
 
-    ``scopes`` is as for ``usage_for_period``, and so is the answer, but for its columns: those of EXACT_USAGE. The
-    rules must not overlap in blocks. Raises ``UsageStoreError`` when a quantity does not fit.
+    ``scopes`` is as for ``usage_for_period``, and so is the answer, but for its columns: those of EXACT_USAGE. No two
+    rules may hold for the same event. Raises ``UsageStoreError`` when a quantity does not fit.
     """
     assert rules and not scopes.is_empty(), "there is something to count"
     question = new_id("question")
@@ -190,7 +201,7 @@ def exact_usage(store: UsageStore, scopes: pl.DataFrame, rules: Sequence[Rule], 
 
 
 def counted_sql(sql: RuleSql) -> str:
-    """The first copies that one rule counts."""
+    """The first copies, and last corrections, that one rule counts."""
     return _COUNTED.replace("[value]", sql.value).replace("[text]", sql.text).replace("[counts]", sql.counts)
 
 

@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from datetime import UTC, datetime, timedelta
+from typing import Literal, Protocol
+
+from core.limits import QUANTITY_DIGITS_MAX, QUANTITY_SCALE
+
+# What the value of an event must be for it to count: anything, there, or an exact quantity.
+Needs = Literal["nothing", "text", "number"]
+
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+# A number as ``core.quantity`` reads it: the digits before and after the point, and the exponent.
+NUMBER = "^-?([0-9]{1,38})(?:[.]([0-9]{1,38}))?(?:[eE]([+-]?[0-9]{1,3}))?$"
 
 
 class Condition(Protocol):
@@ -39,13 +49,31 @@ class BlockSpan:
 
 
 @dataclass(frozen=True, slots=True)
+class Filled:
+    """Events of one partition that a fill counted anew: of ``[start, end)``, stored before the fill's block."""
+
+    partition: int
+    start: datetime
+    end: datetime
+    stored_before: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
-    """Which events count, and what of them. A rule that held for some blocks only names them; None means all."""
+    """Which events count, and what of them.
+
+    A rule that held for some blocks only names them, one that fills applied names what was filled; None means all.
+    ``unless`` is what later fills took out of it. ``needs`` is for events that were stored under other rules: their
+    value may not be what this one needs, and then they do not count.
+    """
 
     event_type: str
     value_property: str | None
     conditions: tuple[Condition, ...] = ()
     blocks: tuple[BlockSpan, ...] | None = None
+    filled: tuple[Filled, ...] | None = None
+    unless: tuple[Filled, ...] = ()
+    needs: Needs = "nothing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +96,18 @@ def rule_sql(rule: Rule, name: str) -> RuleSql:
         parameters |= bound
     if rule.blocks is not None:
         parts.append(blocks_sql(rule.blocks))
+    if rule.filled is not None:
+        parts.append(any_of(rule.filled))
+    if rule.unless:
+        parts.append(f"NOT {any_of(rule.unless)}")
     if rule.value_property is None:
         return RuleSql(" AND ".join(parts), "toDecimal256(1, 12)", "''", parameters)
     parameters[f"{name}value"] = rule.value_property
     text = f"properties[{{{name}value:String}}]"
+    if rule.needs != "nothing":
+        parts.append(f"mapContains(properties, {{{name}value:String}})")
+    if rule.needs == "number":
+        parts.append(is_quantity(text))
     return RuleSql(" AND ".join(parts), f"toDecimal256OrZero({text}, 12)", text, parameters)
 
 
@@ -94,3 +130,34 @@ def span_sql(span: BlockSpan) -> str:
     """The same for one span."""
     place = f"incarnation = {span.incarnation:d} AND partition = {span.partition:d} AND block_first >= {span.first:d}"
     return f"({place})" if span.until is None else f"({place} AND block_first < {span.until:d})"
+
+
+def any_of(filled: Sequence[Filled]) -> str:
+    """The condition that an event is one of those that were filled. Whole numbers only, again."""
+    return f"({' OR '.join(map(filled_sql, filled)) or '0'})"
+
+
+def filled_sql(filled: Filled) -> str:
+    """The same for one fill of one partition."""
+    inside = f"occurred_at >= {instant_sql(filled.start)} AND occurred_at < {instant_sql(filled.end)}"
+    return f"(partition = {filled.partition:d} AND {inside} AND stored_at < {instant_sql(filled.stored_before)})"
+
+
+def instant_sql(at: datetime) -> str:
+    """An instant in SQL, exact to the microsecond."""
+    return f"fromUnixTimestamp64Micro({(at - BEGINNING) // timedelta(microseconds=1):d}, 'UTC')"
+
+
+def is_quantity(text: str) -> str:
+    """The condition that a text is an exact quantity, by the rules of ``core.quantity.parse_quantity``.
+
+    Its digits without outer zeros, and the power of ten that the last of them stands for, say how large and how
+    precise it is.
+    """
+    parts = f"extractGroups({text}, '{NUMBER}')"
+    written = f"concat({parts}[1], {parts}[2])"
+    digits = f"length(trim(BOTH '0' FROM {written}))"
+    zeros = f"(length({written}) - length(trim(TRAILING '0' FROM {written})))"
+    power = f"(toInt32OrZero(replaceOne({parts}[3], '+', '')) - length({parts}[2]) + {zeros})"
+    fits = f"({digits} - 1 + {power} < {QUANTITY_DIGITS_MAX} AND {power} >= -{QUANTITY_SCALE})"
+    return f"(notEmpty({parts}) AND ({digits} = 0 OR {fits}))"

@@ -62,7 +62,7 @@ def span_of(prices: pl.DataFrame, cutoff: datetime) -> Span:
 def rules_of(books: Engine, prices: pl.DataFrame, freeze: Freeze) -> dict[str, tuple[Rule, ...]]:
     """How the meters that are due count, by id."""
     with transaction(books) as connection:
-        return load_rules(connection, prices["meter_id"].unique().to_list(), freeze.catalog_version)
+        return load_rules(connection, prices["meter_id"].unique().to_list(), freeze.catalog_version, freeze.cutoff)
 
 
 def affected_scopes(prices: pl.DataFrame, doubles: Doubles, rules: dict[str, tuple[Rule, ...]]) -> pl.DataFrame:

@@ -64,3 +64,31 @@ def test_whose_windows_are_late_is_asked_first(usage_store: UsageStore) -> None:
     assert owners("mer_1") == ["cus_1", "cus_2"]
     assert owners("mer_2") == ["cus_9"]
     assert owners(*many) == ["cus_1", "cus_2", "cus_9"]
+
+
+def test_usage_that_was_taken_back_or_changed_is_late_as_well(usage_store: UsageStore) -> None:
+    """A restated window is as late as the events that it lost or gained since the cut-off, and as one at least."""
+    rows = [
+        window(stored_at=CUTOFF, events=9),
+        window(stored_at=AFTER, events=4, block_first=1),
+        window(stored_at=AFTER + timedelta(hours=1), events=7, restates=1, block_first=2),
+        window(stored_at=AFTER + timedelta(hours=2), events=1, block_first=3),
+        window(stored_at=CUTOFF, events=5, partition=1),
+        window(stored_at=AFTER, events=0, restates=1, partition=1, block_first=1),
+        window(stored_at=CUTOFF, events=5, customer_id="cus_2"),
+        window(stored_at=AFTER, events=5, restates=1, customer_id="cus_2", block_first=1),
+        window(stored_at=CUTOFF - timedelta(hours=1), events=5, customer_id="cus_3"),
+        window(stored_at=CUTOFF, events=2, restates=1, customer_id="cus_3", block_first=1),
+    ]
+    usage_store.insert_frame("usage_windows", windows_frame(rows), token="w")
+
+    asked: list[Row] = [{"customer_id": f"cus_{number}"} for number in (1, 2, 3)]
+
+    found = late_usage(usage_store, scopes(*asked), CUTOFF)
+
+    assert found.select("customer_id", "events", "last_stored_at").rows() == [
+        ("cus_1", abs(7 + 1 - 9) + 5, AFTER + timedelta(hours=2)),
+        ("cus_2", 1, AFTER),
+    ]
+    owners = late_owners(usage_store, start=START, end=END, cutoff=CUTOFF, merchant_ids=["mer_1"])
+    assert sorted(owners["customer_id"]) == ["cus_1", "cus_2"]
