@@ -45,14 +45,22 @@ def until(call: Call, comes: Callable[[Call], bool]) -> Generator[str | None, Ca
     return call
 
 
-def insert_lands_under_a_rebuild(world: World) -> Ambush:
-    """A block's insert arrives when the block was given up and its rows were deleted, and before the keys are read."""
+def insert_lands_under_a_reader(world: World) -> Ambush:
+    """A block's insert arrives when the block was given up and its rows were deleted, just before others are read.
+
+    Those are the keys of a new owner, or what a correction wants to know of its events.
+    """
+    read = "read rows of" if world.clients.correct() else "read keys"
     call = yield None
     yield from until(call, Call.inserts_events)
     world.planned += [world.replace_log, world.start_worker]
     call = yield "dies, late"
     call = yield from until(call, lambda one: one.does("enter"))
-    heir, _ = yield from until(call, lambda one: one.does("read keys"))
+    if read == "read rows of":
+        # Corrections are most curious about events that have not come again yet.
+        world.planned += [*[world.step_gateway] * 4, world.watch_log]
+    call = yield None
+    heir, _ = yield from until(call, lambda one: one.does(read))
     world.planned += [*[world.land] * 3, *[world.watch_log] * 3, *[partial(world.run_only, heir)] * 8]
     yield "others first"
 
@@ -115,7 +123,7 @@ def call_takes_effect_under_the_heir(world: World) -> Ambush:
 
 
 AMBUSHES: tuple[Callable[[World], Ambush], ...] = (
-    insert_lands_under_a_rebuild,
+    insert_lands_under_a_reader,
     log_dies_under_its_number,
     other_messages_at_the_same_offsets,
     old_worker_takes_over_while_a_block_is_given_up,

@@ -6,12 +6,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol, TypeVar
 
+import polars as pl
 import pyarrow as pa
 
 from core.errors import Transient
 from streams.decode import Message
 from streams.fills import Fill
-from streams.history import History
+from streams.history import Before, EventSpan, History, WindowSpan
 from streams.key_index import KeyRun
 from streams.ledger import BlockName, Lease, Ledger, Position, Seal
 from streams.plan import Intent
@@ -180,9 +181,41 @@ class StoreDoor:
     @property
     def history(self) -> History:
         """See ``BlockStore.history``."""
-        return self._store.history
+        return HistoryDoor(self._door, self._store.history)
 
     def forget(self, partition: int, intent: Intent) -> None:
         """See ``BlockStore.forget``."""
         where = f"{intent.incarnation}:{partition}:{intent.first_offset}"
         self._door.call(f"forget {where}", lambda: self._store.forget(partition, intent))
+
+
+class HistoryDoor:
+    """``History`` behind a door."""
+
+    def __init__(self, door: Door, history: History) -> None:
+        self._door = door
+        self._history = history
+
+    def rows_of(self, before: Before, merchant_ids: Sequence[str], keys: Sequence[bytes]) -> pa.Table:
+        """See ``History.rows_of``."""
+        return self._door.call(
+            f"read rows of {len(keys)} keys", lambda: self._history.rows_of(before, merchant_ids, keys)
+        )
+
+    def counted_at(self, before: Before, places: pl.DataFrame) -> pa.Table:
+        """See ``History.counted_at``."""
+        return self._door.call(
+            f"read what counts at {places.height} places", lambda: self._history.counted_at(before, places)
+        )
+
+    def counted_between(self, before: Before, span: EventSpan) -> pa.Table:
+        """See ``History.counted_between``."""
+        return self._door.call("read what counts in a span", lambda: self._history.counted_between(before, span))
+
+    def busy_minutes(self, before: Before, span: EventSpan) -> pl.DataFrame:
+        """See ``History.busy_minutes``."""
+        return self._door.call("read busy minutes", lambda: self._history.busy_minutes(before, span))
+
+    def windows_between(self, before: Before, span: WindowSpan) -> pl.DataFrame:
+        """See ``History.windows_between``."""
+        return self._door.call("read windows", lambda: self._history.windows_between(before, span))

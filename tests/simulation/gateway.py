@@ -13,9 +13,8 @@ from core.errors import Transient
 from ingest.codec import Headers, encode_envelope
 from ingest.event import Envelope
 from ingest.sealed import SealedState
-from tests.simulation.clients import Request, split
+from tests.simulation.clients import Request, batch_of, name_of, split
 from tests.simulation.log import MemoryLog
-from tests.streams.builders import batch
 
 
 @dataclass(eq=False)
@@ -54,12 +53,12 @@ class Gateway:
 
     def take(self, request: Request, received_at: datetime) -> None:
         """Begin with a request."""
-        parts = split(request.events, self.log.partitions)
+        parts = split(request.sent, self.log.partitions)
         request.remaining = len(parts)
         request.tries += 1
-        for partition, events in parts.items():
+        for partition, sent in parts.items():
             sequence = self.sequences[partition] = self.sequences.get(partition, 0) + 1
-            value, headers = encode_envelope(Envelope(self.producer, sequence, batch(events, received_at)))
+            value, headers = encode_envelope(Envelope(self.producer, sequence, batch_of(sent, received_at)))
             todo = ["journal", "log"] if self.with_journal else ["log"]
             self.chance.shuffle(todo)
             self.parcels.append(Parcel(Kept(self.producer, partition, sequence, value, headers), request, todo))
@@ -84,7 +83,7 @@ class Gateway:
             parcel.request.remaining -= 1
             if parcel.request.remaining == 0:
                 parcel.request.acknowledged = True
-                note(f"acknowledged: {[event.id for event in parcel.request.events]}")
+                note(f"acknowledged: {[name_of(one) for one in parcel.request.sent]}")
 
     def produce(self, kept: Kept) -> None:
         """Write to the log; raises ``Transient`` when no report comes, whatever became of the message."""

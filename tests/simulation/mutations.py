@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import count
 
 import pyarrow as pa
 
-from core.clock import Clock
 from streams.desk import Desk, Record
 from streams.find_log import FoundLog
+from streams.history import Before, History
 from streams.key_index import KeyRun
 from streams.ledger import Lease, Ledger, Position, Seal
-from streams.ledger_memory import MemoryBlock, MemoryLedger, MemoryPartition
 from streams.plan import Intent
 from streams.retry import Retry
 from streams.rows import EVENTS, WINDOWS
 from streams.sequences import SealedSequences
 from streams.store import BlockStore
 from tests.simulation.build import Acknowledge, Build, Claim
-from tests.simulation.wrapped import Ledgers, Stores
+from tests.simulation.wrapped import Histories, Ledgers, Stores
+from tests.simulation.wrong_ledgers import ForgetfulLedger, LaxLedger, OpenSeal, Repeating
 
 
 class EarlyDesk(Desk):
@@ -37,62 +37,6 @@ class EarlyDesk(Desk):
             self._acknowledge(record.receipt)
         super().work(records)
         return []
-
-
-class ForgetfulLedger(MemoryLedger):
-    """Announces nothing: a block's ends, time and version are whatever its last try made them."""
-
-    def intend(self, lease: Lease, incarnation: int, first_offset: int, last_offset: int) -> Intent:
-        """Say what the block would be, and write nothing down."""
-        self._held(lease)
-        return Intent(incarnation, first_offset, last_offset, self._catalog_version(), self._clock.now())
-
-    def seal(self, lease: Lease, intent: Intent, seal: Seal) -> None:
-        """Announce and seal in one."""
-        row = self._held(lease)
-        if row.position.next_offset == intent.first_offset:
-            row.blocks.append(MemoryBlock(intent, lease.epoch))
-            row.position = replace(row.position, intent=intent)
-        super().seal(lease, intent, seal)
-
-
-class LaxLedger(MemoryLedger):
-    """Lets everybody who ever claimed a partition write in it."""
-
-    def claim(self, topic: str, partition: int, owner: str, incarnation: int) -> tuple[Lease, Position]:
-        """Claim without raising the epoch."""
-        lease, position = super().claim(topic, partition, owner, incarnation)
-        self.partitions[topic, partition].epoch = 1
-        return replace(lease, epoch=1), position
-
-    def _held(self, lease: Lease) -> MemoryPartition:
-        row = self.partitions[lease.topic, lease.partition]
-        row.owner = lease.owner
-        return super()._held(lease)
-
-
-class OpenSeal(MemoryLedger):
-    """Takes a seal from whoever brings it."""
-
-    def seal(self, lease: Lease, intent: Intent, seal: Seal) -> None:
-        """Seal as if the present owner did."""
-        row = self.partitions[lease.topic, lease.partition]
-        super().seal(replace(lease, owner=row.owner, epoch=row.epoch), intent, seal)
-
-
-class Repeating(MemoryLedger):
-    """Announces a block where another was given up."""
-
-    def intend(self, lease: Lease, incarnation: int, first_offset: int, last_offset: int) -> Intent:
-        """Announce as if nothing had been given up."""
-        row = self.partitions[lease.topic, lease.partition]
-        given_up = [block for block in row.blocks if block.state == "abandoned"]
-        row.blocks = [block for block in row.blocks if block.state != "abandoned"]
-        try:
-            return super().intend(lease, incarnation, first_offset, last_offset)
-        finally:
-            # Behind the others, where whoever looks for the new block does not find them first.
-            row.blocks += given_up
 
 
 class FreshTokens(Stores):
@@ -114,6 +58,19 @@ class HastyKeys(Stores):
     def keys(self, partition: int, horizon_from: datetime, leaving_out: Sequence[Intent]) -> KeyRun:
         """Leave nothing out."""
         return self.store.keys(partition, horizon_from, ())
+
+
+class Hindsight(Stores):
+    """Lets corrections see rows that they must not see."""
+
+    def __init__(self, store: BlockStore, seen: Callable[[Before], Before]) -> None:
+        super().__init__(store)
+        self._seen = seen
+
+    @property
+    def history(self) -> History:
+        """The same, asked otherwise."""
+        return Histories(self.store.history, self._seen)
 
 
 class Hoarder(Stores):
@@ -240,48 +197,37 @@ def seal_first(ledger: Ledger, store: BlockStore) -> tuple[Ledger, BlockStore]:
     return SealFirst(late), LateWindows(late)
 
 
+def hindsight(seen: Callable[[Before], Before]) -> Build:
+    """Corrections that look at other rows before them."""
+    return Build(doors=lambda ledger, store: (ledger, Hindsight(store, seen)))
+
+
 def fresh_tokens(*tables: str) -> Build:
     """Inserts into these tables without a token that a second try would have again."""
     numbers = count().__next__
     return Build(doors=lambda ledger, store: (ledger, FreshTokens(store, tables, numbers)))
 
 
-def forgetful(clock: Clock, catalog_version: Callable[[], int]) -> MemoryLedger:
-    """A ledger without intents."""
-    return ForgetfulLedger(clock, catalog_version)
-
-
-def lax(clock: Clock, catalog_version: Callable[[], int]) -> MemoryLedger:
-    """A ledger without epochs."""
-    return LaxLedger(clock, catalog_version)
-
-
-def open_seal(clock: Clock, catalog_version: Callable[[], int]) -> MemoryLedger:
-    """A ledger that checks the epoch at intents alone."""
-    return OpenSeal(clock, catalog_version)
-
-
-def repeating(clock: Clock, catalog_version: Callable[[], int]) -> MemoryLedger:
-    """A ledger that gives offsets of the same log twice."""
-    return Repeating(clock, catalog_version)
-
+NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 MUTATIONS: dict[str, Build] = {
     "acknowledge before seal": Build(desk=EarlyDesk),
-    "token without intent": Build(ledger=forgetful),
+    "token without intent": Build(ledger=ForgetfulLedger),
     "events under a fresh token": fresh_tokens(EVENTS),
     "windows under a fresh token": fresh_tokens(WINDOWS),
     "seal before windows": Build(doors=seal_first),
-    "claim without raising the epoch": Build(ledger=lax),
-    "seal without a look at the epoch": Build(ledger=open_seal),
+    "claim without raising the epoch": Build(ledger=LaxLedger),
+    "seal without a look at the epoch": Build(ledger=OpenSeal),
     "index rebuilt with the open block": Build(doors=lambda ledger, store: (ledger, HastyKeys(store))),
     "given-up blocks keep their rows": Build(doors=lambda ledger, store: (ledger, Hoarder(store))),
     "old open block passed over": Build(doors=lambda ledger, store: (BlindToTheOld(ledger), store)),
     "given-up blocks deleted once only": Build(doors=lambda ledger, store: (Unmindful(ledger), store)),
     "index rebuilt with given-up blocks": Build(doors=trusting),
-    "offsets of a given-up block announced again": Build(ledger=repeating),
+    "offsets of a given-up block announced again": Build(ledger=Repeating),
     "log numbered without a second look": Build(find=find_once),
     "no answer counts as the same log": Build(unanswered=True),
     "sealed envelopes forgotten": Build(doors=lambda ledger, store: (Amnesiac(ledger), store)),
+    "corrections see their own block": hindsight(lambda before: replace(before, stored_before=NEVER)),
+    "corrections see given-up blocks": hindsight(lambda before: replace(before, leaving_out=())),
     "redo under the newest catalog": Build(version=lambda _intended, newest: newest),
 }

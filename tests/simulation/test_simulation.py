@@ -31,6 +31,7 @@ MUST_HAPPEN = {
     "a message of unknown fate lands": r"late: produce",
     "a worker reads what is sealed": r"reads from \d+, though",
     "the clock jumps": r"the clock jumps to",
+    "a correction restates windows": r"read what counts at [1-9]",
     "a sleeper wakes up": r"wakes up",
     "the catalog changes": r"catalog \d+ is like",
     "everything dies with the log": r"the log is lost",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 
+import polars as pl
 import pyarrow as pa
 
 from streams.fills import Fill
-from streams.history import History
+from streams.history import Before, EventSpan, History, WindowSpan
 from streams.key_index import KeyRun
 from streams.ledger import BlockName, Lease, Ledger, Position, Seal
 from streams.plan import Intent
@@ -80,3 +81,31 @@ class Stores:
     def forget(self, partition: int, intent: Intent) -> None:
         """See ``BlockStore.forget``."""
         self.store.forget(partition, intent)
+
+
+class Histories:
+    """``History`` on another one, asked for other rows than the caller means."""
+
+    def __init__(self, history: History, seen: Callable[[Before], Before]) -> None:
+        self.history = history
+        self.seen = seen
+
+    def rows_of(self, before: Before, merchant_ids: Sequence[str], keys: Sequence[bytes]) -> pa.Table:
+        """See ``History.rows_of``."""
+        return self.history.rows_of(self.seen(before), merchant_ids, keys)
+
+    def counted_at(self, before: Before, places: pl.DataFrame) -> pa.Table:
+        """See ``History.counted_at``."""
+        return self.history.counted_at(self.seen(before), places)
+
+    def counted_between(self, before: Before, span: EventSpan) -> pa.Table:
+        """See ``History.counted_between``."""
+        return self.history.counted_between(self.seen(before), span)
+
+    def busy_minutes(self, before: Before, span: EventSpan) -> pl.DataFrame:
+        """See ``History.busy_minutes``."""
+        return self.history.busy_minutes(self.seen(before), span)
+
+    def windows_between(self, before: Before, span: WindowSpan) -> pl.DataFrame:
+        """See ``History.windows_between``."""
+        return self.history.windows_between(self.seen(before), span)
