@@ -9,6 +9,7 @@ from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from api import backfills
 from api.config import ApiParts
 from api.event_fate import event_fate, fate_json
 from api.freshness import Freshness
@@ -22,6 +23,7 @@ from ingest.problems import Answer, Unavailable, answer_busy, answer_json, answe
 from ingest.request import bearer_key
 
 READING = frozenset({"merchant"})
+SMALL_BODY_BYTES_MAX = 64 * 1024
 
 
 def build_app(parts: ApiParts) -> FastAPI:
@@ -31,6 +33,7 @@ def build_app(parts: ApiParts) -> FastAPI:
     add_probes(app)
     add_events(app, parts)
     add_usage(app, parts)
+    add_backfills(app, parts)
     for kind, handler in {
         Refused: on_refused,
         Transient: on_transient,
@@ -116,6 +119,52 @@ def add_usage(app: FastAPI, parts: ApiParts) -> None:
             return usage_json(parts.store, merchant_id, question, complete_until)
 
         return respond(answer_json(200, await asyncio.to_thread(answer)))
+
+
+def add_backfills(app: FastAPI, parts: ApiParts) -> None:
+    """Old usage as one piece; its events are sent to the gateway."""
+    books, store, ask = parts.books, parts.store, asyncio.to_thread
+
+    @app.post("/v1/backfills", status_code=201)
+    async def open_backfill(request: Request, merchant_id: Merchant) -> Response:
+        """Open a backfill for a span of time: ``{"from": …, "to": …, "note": …}``."""
+        return respond(answer_json(201, await ask(backfills.open_one, books, merchant_id, await read_small(request))))
+
+    @app.get("/v1/backfills")
+    async def list_backfills(merchant_id: Merchant) -> Response:
+        """All backfills, the youngest first."""
+        return respond(answer_json(200, await ask(backfills.list_all, books, merchant_id)))
+
+    @app.get("/v1/backfills/{backfill_id}")
+    async def show_backfill(backfill_id: str, merchant_id: Merchant) -> Response:
+        """One backfill, and what became of its events."""
+        return respond(answer_json(200, await ask(backfills.show, books, store, merchant_id, backfill_id)))
+
+    @app.get("/v1/backfills/{backfill_id}/preview")
+    async def preview_backfill(backfill_id: str, merchant_id: Merchant) -> Response:
+        """What closing it would change: quantities and amounts."""
+        said = await ask(backfills.preview, books, store, parts.clock, merchant_id, backfill_id)
+        return respond(answer_json(200, said))
+
+    @app.post("/v1/backfills/{backfill_id}/close", status_code=202)
+    async def close_backfill(backfill_id: str, merchant_id: Merchant) -> Response:
+        """Let all of its events count, within seconds."""
+        return respond(answer_json(202, await ask(backfills.decide_one, books, merchant_id, backfill_id, "closing")))
+
+    @app.post("/v1/backfills/{backfill_id}/revert", status_code=202)
+    async def revert_backfill(backfill_id: str, merchant_id: Merchant) -> Response:
+        """Take all of its events back, within seconds."""
+        return respond(answer_json(202, await ask(backfills.decide_one, books, merchant_id, backfill_id, "reverting")))
+
+
+async def read_small(request: Request) -> bytes:
+    """A body of a few lines; raises ``Refused`` 413 before a large one takes memory."""
+    body = b""
+    async for piece in request.stream():
+        body += piece
+        if len(body) > SMALL_BODY_BYTES_MAX:
+            raise Refused("body_too_large", f"this body may take {SMALL_BODY_BYTES_MAX} bytes", 413)
+    return body
 
 
 def respond(answer: Answer) -> Response:

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from api.backfills import backfill_json, effect_json
 from clickhouse.backfilled import count_backfilled
 from core.clock import SystemClock
 from core.db import transaction
@@ -53,7 +54,7 @@ def open_one(
         owner = merchant_id(connection, merchant, merchant_codes(connection))
         made = open_backfill(connection, owner, read_instant(from_, "UTC"), read_instant(to, "UTC"), note)
     if json:
-        print(orjson.dumps(as_json(made)).decode())
+        print(orjson.dumps(backfill_json(made)).decode())
         return
     print(made.backfill_id)
 
@@ -107,7 +108,7 @@ def list_all(
         owner = merchant_id(connection, merchant, codes) if merchant else None
         found = list_backfills(connection, owner, limit=limit)
     if json:
-        print(orjson.dumps([as_json(one) for one in found]).decode())
+        print(orjson.dumps([backfill_json(one) for one in found]).decode())
         return
     table = Table("id", "merchant", "state", "from", "to", "note", box=box.SIMPLE)
     for one in found:
@@ -135,7 +136,7 @@ def preview(backfill_id: Id, *, json: AsJson = False) -> None:
         counts = count_backfilled(parts.store, found.merchant_id, found.backfill_id)
     rows = effect.rows(named=True)
     if json:
-        print(orjson.dumps({**as_json(found), **counts, "effect": [effect_json(row) for row in rows]}).decode())
+        print(orjson.dumps({**backfill_json(found), **counts, "effect": [effect_json(row) for row in rows]}).decode())
         return
     console = Console(highlight=False, width=None if Console().is_terminal else 160)
     console.print(f"[bold]{counts['events']:,} events[/] of {found.backfill_id} ({found.state})")
@@ -193,34 +194,12 @@ def tell(parts: ReleaseParts, found: Backfill, *, as_one_line: bool) -> None:
     """Say what a backfill is, and what became of its events."""
     counts = count_backfilled(parts.store, found.merchant_id, found.backfill_id)
     if as_one_line:
-        print(orjson.dumps({**as_json(found), **counts}).decode())
+        print(orjson.dumps({**backfill_json(found), **counts}).decode())
         return
     console = Console(highlight=False, soft_wrap=True)
     span = f"{found.starts_at:%F %R} to {found.ends_at:%F %R} UTC"
     console.print(Text.assemble((found.backfill_id, "bold"), f" {found.state}, {span} {found.note}".rstrip()))
     console.print("  " + ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items()))
-
-
-def as_json(found: Backfill) -> dict[str, Any]:
-    """A backfill for programs."""
-    return {
-        "id": found.backfill_id,
-        "state": found.state,
-        "from": found.starts_at.isoformat(),
-        "to": found.ends_at.isoformat(),
-        "note": found.note,
-        "opened_at": found.opened_at.isoformat(),
-        "decided_at": found.decided_at and found.decided_at.isoformat(),
-        "ended_at": found.ended_at and found.ended_at.isoformat(),
-    }
-
-
-def effect_json(row: dict[str, Any]) -> dict[str, Any]:
-    """One line of a preview for programs; quantities and amounts are text."""
-    exact = ("old_quantity", "new_quantity", "quantity", "old_amount", "new_amount", "amount")
-    plain = ("subject", "plan", "meter", "aggregation", "currency", "period", "billed", "outcome", "problem")
-    said: dict[str, Any] = {name: row[name] for name in plain}
-    return said | {name: None if row[name] is None else plain_text(row[name]) for name in exact}
 
 
 def signed(amount: Any) -> str:
