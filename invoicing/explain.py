@@ -79,9 +79,13 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A line's steps, what they add up to, and whether that is what the line says."""
+    """A line's steps, what they add up to, and whether that is what the line says.
+
+    ``unrounded`` is the line's own amount: ``whole``, which the steps add up to, without what was billed before.
+    """
 
     steps: tuple[Step, ...]
+    whole: Decimal
     unrounded: Decimal
     rounded: Money
     agrees: bool
@@ -91,12 +95,13 @@ def explain(line: InvoiceLine) -> Explanation:
     """Work a line out again from its recorded tiers."""
     steps = tuple(map(as_step, line.tiers))
     with localcontext(EXACT):
-        unrounded = sum((step.amount for step in steps), Decimal(0))
+        whole = sum((step.amount for step in steps), Decimal(0))
+        unrounded = whole - line.billed_before
         exact = all(step.is_exact() for step in steps)
         covered = any(step.size is not None for step in steps) or priced_units(steps) == units_to_price(steps, line)
     rounded = to_money(unrounded, line.amount.currency)
     agrees = exact and covered and (unrounded, rounded) == (line.unrounded, line.amount)
-    return Explanation(steps, unrounded, rounded, agrees)
+    return Explanation(steps, whole, unrounded, rounded, agrees)
 
 
 def priced_units(steps: tuple[Step, ...]) -> Decimal:
@@ -107,14 +112,14 @@ def priced_units(steps: tuple[Step, ...]) -> Decimal:
 def units_to_price(steps: tuple[Step, ...], line: InvoiceLine) -> Decimal:
     """What the steps before the price left of the quantity."""
     left = [step.quantity for step in steps if step.label in BEFORE_PRICE]
-    return left[-1] if left else line.quantity
+    return left[-1] if left else line.whole_quantity
 
 
 def hash_inputs(invoice: Invoice, line: InvoiceLine) -> str:
     """The input hash of a line, worked out from what the invoice says; another one than the line's is an alarm."""
-    instants = [(moment - EPOCH) // timedelta(microseconds=1) for moment in (invoice.period_start, invoice.period_end)]
+    instants = [(moment - EPOCH) // timedelta(microseconds=1) for moment in invoice.period_of(line)]
     with localcontext(EXACT):
-        quantity = format(line.quantity.quantize(Decimal("1e-12")), "f")
+        quantity = format(line.whole_quantity.quantize(Decimal("1e-12")), "f")
     fields = [
         HASH_RULES,
         invoice.merchant_id,

@@ -37,6 +37,16 @@ class InvoiceLine:
     for_period: str | None = None
     adjusts: dict[str, Any] | None = None
 
+    @property
+    def whole_quantity(self) -> Decimal:
+        """The quantity that the tiers charge: that of an adjustment's whole period, not the difference."""
+        return self.quantity if self.adjusts is None else Decimal(self.adjusts["new_quantity"])
+
+    @property
+    def billed_before(self) -> Decimal:
+        """What had been billed of it, exactly: nothing, or what the earlier lines of an adjusted period came to."""
+        return Decimal(0) if self.adjusts is None else Decimal(self.adjusts["old_amount"])
+
 
 @dataclass(frozen=True, slots=True)
 class Invoice:
@@ -67,6 +77,13 @@ class Invoice:
     created_at: datetime
     issued_at: datetime | None
     lines: tuple[InvoiceLine, ...]
+
+    def period_of(self, line: InvoiceLine) -> tuple[datetime, datetime]:
+        """From when until when a line's usage happened: the invoice's period, or the one that it adjusts."""
+        if line.adjusts is None:
+            return self.period_start, self.period_end
+        start, end = (datetime.fromisoformat(line.adjusts[name]) for name in ("for_start", "for_end"))
+        return start, end
 
 
 def header_json(invoice: Invoice) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def corrected_rows(closed: Closed) -> list[dict[str, str]]:
 
 def late_json(closed: Closed) -> dict[str, object]:
     """What was stored for the period after it was billed, by subscription and meter."""
-    names = ("merchant_id", "subscription_id", "subject", "meter", "events")
+    names = ("merchant_id", "subscription_id", "subject", "meter", "events", "policy")
     instants = ("cutoff", "first_window", "last_window", "last_stored_at")
     rows = closed.late.to_dicts()
     return {
@@ -54,6 +54,29 @@ def late_json(closed: Closed) -> dict[str, object]:
             {name: row[name] for name in names} | {name: row[name].isoformat() for name in instants} for row in rows
         ],
     }
+
+
+def adjusted_rows(closed: Closed) -> list[dict[str, object]]:
+    """What earlier periods have come to since they were billed: what this close bills of it, line by line."""
+    names = ("merchant_id", "subscription_id", "subject", "meter", "for_period", "sequence", "currency")
+    numbers = ("old_quantity", "new_quantity", "quantity", "old_amount", "new_amount", "amount")
+    return [
+        {name: row[name] for name in names}
+        | {name: plain_text(row[name]) for name in numbers}
+        | {name: row[name].isoformat() for name in ("billed_cutoff", "cutoff")}
+        for row in closed.closing.adjustments.iter_rows(named=True)
+    ]
+
+
+def stuck_rows(closed: Closed) -> list[dict[str, str]]:
+    """The adjustments that could not be worked out."""
+    names = ("merchant_id", "subscription_id", "subject", "meter", "for_period", "parked_reason")
+    return closed.closing.stuck.select(names).to_dicts()
+
+
+def waiting_rows(closed: Closed) -> list[dict[str, object]]:
+    """The periods that have ended and wait for late usage, and until when."""
+    return [row | {"due_at": row["due_at"].isoformat()} for row in closed.closing.waiting.to_dicts()]
 
 
 def new_totals(closed: Closed) -> list[Total]:
@@ -74,11 +97,14 @@ def as_json(period: str, closed: Closed, totals: list[Total], dry_run: bool) -> 
         "cutoff": closed.closing.cutoff.isoformat(),
         "already_closed": closed.closing.rated_before,
         "not_ended": closed.closing.not_ended,
+        "waiting": waiting_rows(closed),
         "drafted": sum(total.count for total in made if total.state == "draft"),
         "skipped": sum(total.count for total in made if total.state == "skipped"),
         "finalized": closed.finalized,
         "parked": parked_rows(closed),
         "corrected": corrected_rows(closed),
+        "adjusted": adjusted_rows(closed),
+        "not_adjusted": stuck_rows(closed),
         "incomplete": [asdict(gap) for gap in closed.gaps],
         "late": late_json(closed),
         "new": [total_json(total) for total in made],
@@ -115,8 +141,13 @@ def show(period: str, closed: Closed, totals: list[Total], dry_run: bool) -> Non
         console.print(f"  {total.count:>9,} {total.state:<10} {total.amount}")
     if closed.closing.not_ended:
         console.print(f"  {closed.closing.not_ended:>9,} subscriptions whose period has not ended yet")
+    for row in closed.closing.waiting.head(SHOWN_MAX).iter_rows(named=True):
+        console.print(
+            f"  {row['subscriptions']:>9,} subscriptions in their grace, until {row['due_at']:%Y-%m-%d %H:%M} UTC"
+        )
     show_parked(console, parked_rows(closed))
     show_corrected(console, corrected_rows(closed))
+    show_adjusted(console, closed)
     show_gaps(console, closed, dry_run)
     show_late(console, closed.late)
 
@@ -159,6 +190,28 @@ def show_corrected(console: Console, corrected: list[dict[str, str]]) -> None:
         console.print(f"  … and {len(corrected) - SHOWN_MAX:,} more; --json lists all")
 
 
+def show_adjusted(console: Console, closed: Closed) -> None:
+    """What earlier periods have come to since they were billed."""
+    adjusted, stuck = closed.closing.adjustments, stuck_rows(closed)
+    if not adjusted.is_empty():
+        console.print(
+            f"\n[bold yellow]{adjusted.height:,} lines for earlier periods[/]: usage that came after their invoices"
+        )
+    lines = closed.drafts.lines.filter(pl.col("kind") == "adjustment")
+    named = lines.join(closed.drafts.invoices.select("invoice_id", "subject", "currency"), on="invoice_id")
+    columns = ("subject", "description", "amount_minor", "currency")
+    for subject, description, minor, currency in named.select(columns).head(SHOWN_MAX).iter_rows():
+        console.print(Text(f"  {subject}: {description}, {Money(minor, currency)}"))
+    if named.height > SHOWN_MAX:
+        console.print(f"  … and {named.height - SHOWN_MAX:,} more; --json lists all")
+    if stuck:
+        console.print(
+            f"\n[bold red]{len(stuck):,} lines of earlier periods could not be rated again[/]: not billed yet"
+        )
+    for row in stuck[:SHOWN_MAX]:
+        console.print(Text(f"  {row['subject']}, {row['meter']} of {row['for_period']}: {row['parked_reason']}"))
+
+
 def show_gaps(console: Console, closed: Closed, dry_run: bool) -> None:
     """What the stream lacked."""
     if not closed.gaps:
@@ -179,6 +232,11 @@ def show_late(console: Console, late: pl.DataFrame) -> None:
     console.print(
         f"\n[bold yellow]{events:,} events came late[/], for {subscriptions:,} subscriptions: no invoice was changed"
     )
+    carried = late.filter(pl.col("policy") == "next_invoice")["subscription_id"].n_unique()
+    if carried:
+        console.print(f"  {carried:,} of them will have the difference on their next invoice")
+    if carried < subscriptions:
+        console.print(f"  {subscriptions - carried:,} of them are only reported, as their merchant wants it")
     for row in late.head(SHOWN_MAX).iter_rows(named=True):
         console.print(
             Text(

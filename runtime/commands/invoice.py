@@ -17,6 +17,7 @@ from rich.text import Text
 from clickhouse.client import UsageStore
 from clickhouse.usage import windows_behind
 from core.db import transaction
+from core.money import Money
 from core.quantity import plain_text
 from invoicing.explain import Explanation, explain, hash_inputs
 from invoicing.find import find_invoice
@@ -65,13 +66,14 @@ def load_invoice(settings: Settings, reference: str, merchant: str | None) -> In
 
 def load_windows(store: UsageStore, found: Invoice, line: InvoiceLine) -> pl.DataFrame:
     """The windows that a line's quantity was added up from, as they were at its cut-off."""
+    start, end = found.period_of(line)
     return windows_behind(
         store,
         merchant_id=found.merchant_id,
         customer_id=found.customer_id,
         meter_id=line.meter_id,
-        start=found.period_start,
-        end=found.period_end,
+        start=start,
+        end=end,
         cutoff=found.cutoff,
     )
 
@@ -126,6 +128,11 @@ def show_lines(console: Console, found: Invoice) -> None:
         quantity = with_thousands(plain_text(line.quantity))
         table.add_row(str(line.position), Text(line.description), line.model, quantity, str(line.amount))
     console.print(table)
+    if found.credit.minor > 0:
+        console.print(f"  The lines add up to {found.subtotal}: {found.credit} is credit for the next invoices.\n")
+    elif found.credit.minor < 0:
+        paid = Money(-found.credit.minor, found.credit.currency)
+        console.print(f"  The lines add up to {found.subtotal}, of which earlier credit pays {paid}.\n")
 
 
 def show_explanation(
@@ -135,6 +142,8 @@ def show_explanation(
     worked = explain(line)
     console.print(Text.assemble((f"{line.position}. {line.description}", "bold"), f"  {line.model}"))
     show_steps(console, worked)
+    if line.adjusts is not None:
+        show_adjustment(console, line, worked)
     same_hash = hash_inputs(found, line) == line.input_hash
     facts = {
         "unrounded": f"{plain_text(line.unrounded)} {found.total.currency}",
@@ -148,6 +157,21 @@ def show_explanation(
         console.print(Text.assemble("   ", (f"{name:<10}", "dim"), fact), soft_wrap=True)
     show_windows(console, behind, windows_listed)
     console.print()
+
+
+def show_adjustment(console: Console, line: InvoiceLine, worked: Explanation) -> None:
+    """How an adjustment follows from what its period comes to now, and from what had been billed for it."""
+    assert line.adjusts is not None, "only adjustments adjust"
+    said = line.adjusts
+    before, whole, rest = map(plain_text, (line.billed_before, worked.whole, worked.unrounded))
+    facts = {
+        "period": f"{line.for_period}: from {said['for_start']} to {said['for_end']} (not included)",
+        "was billed": f"{before} for {said['old_quantity']}, stored until {said['billed_cutoff']}",
+        "comes to": f"{whole} for {said['new_quantity']}, stored until {said['cutoff']}",
+        "difference": f"{whole} - {before} = {rest}" if line.billed_before >= 0 else rest,
+    }
+    for name, fact in facts.items():
+        console.print(Text.assemble("   ", (f"{name:<10}", "dim"), " ", fact), soft_wrap=True)
 
 
 def verdict(agrees: bool) -> str:
@@ -167,7 +191,7 @@ def show_steps(console: Console, worked: Explanation) -> None:
         table.add_row(str(step.tier), step.span(), step.sum())
     total = " + ".join(plain_text(step.amount) for step in worked.steps)
     console.print(Padding(table, (0, 0, 0, 3)))
-    console.print(Text(f"   {total} = {plain_text(worked.unrounded)}"), soft_wrap=True)
+    console.print(Text(f"   {total} = {plain_text(worked.whole)}"), soft_wrap=True)
 
 
 def show_windows(console: Console, behind: pl.DataFrame, listed: int) -> None:

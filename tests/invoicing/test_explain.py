@@ -67,3 +67,33 @@ def test_the_arithmetic_is_written_out_tier_by_tier() -> None:
 def test_a_line_that_does_not_follow_from_its_tiers_is_told(change: dict[str, Any]) -> None:
     """A changed amount, sum, quantity or tier is found out."""
     assert not explain(replace(LINE, **change)).agrees
+
+
+ADJUSTED = replace(
+    LINE,
+    kind="adjustment",
+    for_period="2023-10",
+    adjusts={"old_quantity": "1000", "new_quantity": "1500.5", "old_amount": "505"},
+    quantity=Decimal("500.5"),
+    unrounded=Decimal("50.0505"),
+    amount=Money(5005, "USD"),
+)
+
+
+def test_an_adjustment_is_the_whole_period_without_what_was_billed() -> None:
+    """The tiers are those of the whole; the line has the difference, rounded by itself."""
+    worked = explain(ADJUSTED)
+
+    assert (worked.whole, worked.unrounded, worked.rounded) == (
+        Decimal("555.0505"),
+        Decimal("50.0505"),
+        Money(5005, "USD"),
+    )
+    assert worked.agrees
+
+
+@pytest.mark.parametrize("name", ["old_amount", "new_quantity"])
+def test_an_adjustment_from_another_amount_is_told(name: str) -> None:
+    """What had been billed and what it comes to are part of the arithmetic."""
+    assert ADJUSTED.adjusts is not None
+    assert not explain(replace(ADJUSTED, adjusts=ADJUSTED.adjusts | {name: "506"})).agrees
