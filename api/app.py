@@ -15,6 +15,7 @@ from api.event_fate import event_fate, fate_json
 from api.freshness import Freshness
 from api.list_events import list_events
 from api.parameters import Parameters, read_events_question, read_usage_question
+from api.price_simulation import limited_body, simulated
 from api.usage import usage_json
 from core.errors import Refused, Transient
 from core.logs import get_logger
@@ -33,6 +34,7 @@ def build_app(parts: ApiParts) -> FastAPI:
     add_probes(app)
     add_events(app, parts)
     add_usage(app, parts)
+    add_prices(app)
     add_backfills(app, parts)
     for kind, handler in {
         Refused: on_refused,
@@ -165,6 +167,16 @@ async def read_small(request: Request) -> bytes:
         if len(body) > SMALL_BODY_BYTES_MAX:
             raise Refused("body_too_large", f"this body may take {SMALL_BODY_BYTES_MAX} bytes", 413)
     return body
+
+
+def add_prices(app: FastAPI) -> None:
+    """What something would cost."""
+
+    @app.post("/v1/prices/simulate")
+    async def simulate_price(request: Request, _merchant_id: Merchant) -> Response:
+        """What a ``price`` charges for a ``quantity``, ``events``, ``groups`` or parts; or many such ``cases``."""
+        body = await limited_body(request)
+        return respond(answer_json(200, await asyncio.to_thread(simulated, body)))
 
 
 def respond(answer: Answer) -> Response:

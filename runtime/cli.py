@@ -25,6 +25,7 @@ from runtime.commands.kafka import kafka
 from runtime.commands.keys import keys_app
 from runtime.commands.meters import meters_app
 from runtime.commands.migrate import migrate
+from runtime.commands.rate import rate
 from runtime.commands.release import release, releaser
 from runtime.commands.replay import replay_command
 from runtime.commands.simulate import simulate
@@ -50,6 +51,7 @@ def build_app() -> typer.Typer:
     app.add_typer(keys_app, name="keys", help="Make, list and revoke API keys.")
     app.command("import")(import_usage)
     app.command()(simulate)
+    app.command()(rate)
     app.command()(usage)
     app.command()(event)
     app.command()(events)

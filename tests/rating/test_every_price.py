@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from decimal import Decimal, localcontext
+from collections.abc import Sequence
 from random import Random
 from typing import Any
 
@@ -15,6 +14,7 @@ from rating.engine import rate
 from rating.models.matrix import group_text
 from tests.rating.oracle.charges import charge
 from tests.rating.oracle.random_prices import Case, random_case
+from tests.rating.oracle.written import exact_sum
 from tests.rating.rows import due_frame, due_price, usage_frame, used
 
 
@@ -37,13 +37,6 @@ def rate_cases(cases: Sequence[Case]) -> list[dict[str, Any]]:
         pl.DataFrame(events, schema=USAGE_EVENTS, orient="row"), pl.DataFrame(groups, schema=USAGE_GROUPS, orient="row")
     )
     return rate(usage_frame(usage), due_frame(due), detail).to_dicts()
-
-
-def exact_sum(numbers: Iterable[Decimal]) -> Decimal:
-    """The sum, of which nothing is rounded."""
-    with localcontext() as context:
-        context.prec = 100
-        return sum(numbers, Decimal(0))
 
 
 def check(seed: int, count: int) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Decimal, localcontext
 
 # An amount keeps 24 places of 38 digits, so 14 digits are left before the point; a quantity keeps 12, so 26 are.
 AMOUNT_LIMIT = Decimal(10) ** 14
@@ -35,3 +36,10 @@ class Written:
         """A quantity, in the places that it has."""
         self.fits = self.fits and abs(number) < QUANTITY_LIMIT
         return number
+
+
+def exact_sum(numbers: Iterable[Decimal]) -> Decimal:
+    """The sum, of which nothing is rounded."""
+    with localcontext() as context:
+        context.prec = 100
+        return sum(numbers, Decimal(0))
