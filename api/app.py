@@ -34,8 +34,8 @@ def build_app(parts: ApiParts) -> FastAPI:
     add_probes(app)
     add_events(app, parts)
     add_usage(app, parts)
-    add_prices(app)
     add_backfills(app, parts)
+    add_prices(app)
     for kind, handler in {
         Refused: on_refused,
         Transient: on_transient,
@@ -123,6 +123,16 @@ def add_usage(app: FastAPI, parts: ApiParts) -> None:
         return respond(answer_json(200, await asyncio.to_thread(answer)))
 
 
+def add_prices(app: FastAPI) -> None:
+    """What something would cost."""
+
+    @app.post("/v1/prices/simulate")
+    async def simulate_price(request: Request, _merchant_id: Merchant) -> Response:
+        """What a ``price`` charges for a ``quantity``, ``events``, ``groups`` or parts; or many such ``cases``."""
+        body = await limited_body(request)
+        return respond(answer_json(200, await asyncio.to_thread(simulated, body)))
+
+
 def add_backfills(app: FastAPI, parts: ApiParts) -> None:
     """Old usage as one piece; its events are sent to the gateway."""
     books, store, ask = parts.books, parts.store, asyncio.to_thread
@@ -167,16 +177,6 @@ async def read_small(request: Request) -> bytes:
         if len(body) > SMALL_BODY_BYTES_MAX:
             raise Refused("body_too_large", f"this body may take {SMALL_BODY_BYTES_MAX} bytes", 413)
     return body
-
-
-def add_prices(app: FastAPI) -> None:
-    """What something would cost."""
-
-    @app.post("/v1/prices/simulate")
-    async def simulate_price(request: Request, _merchant_id: Merchant) -> Response:
-        """What a ``price`` charges for a ``quantity``, ``events``, ``groups`` or parts; or many such ``cases``."""
-        body = await limited_body(request)
-        return respond(answer_json(200, await asyncio.to_thread(simulated, body)))
 
 
 def respond(answer: Answer) -> Response:
