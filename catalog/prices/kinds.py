@@ -184,18 +184,21 @@ def read_members(fields: Fields, members: Sequence[Field]) -> Definition:
     return found
 
 
-def object_schema(members: Sequence[Field], **more: object) -> Definition:
-    """A mapping of these fields and no others."""
+def object_schema(
+    members: Sequence[Field], *, optional: Definition | None = None, model: Definition | None = None
+) -> Definition:
+    """A mapping of these fields and no others; ``optional`` ones are described elsewhere, ``model`` comes first."""
     properties: Definition = {}
     for member in members:
         described = member.kind.schema()
         # What is not required may be null, which says the same as leaving it out.
         properties[member.name] = described if member.required else {"anyOf": [described, {"type": "null"}]}
+    first: Definition = {} if model is None else {"model": model}
     required = [member.name for member in members if member.required]
     return {
         "type": "object",
-        "properties": {**more, **properties},
-        "required": [*more, *required],
+        "properties": {**first, **properties, **(optional or {})},
+        "required": [*first, *required],
         "additionalProperties": False,
     }
 

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import orjson
+
+from catalog.prices.adjustments import ADJUSTMENTS
 from catalog.prices.kinds import Definition, object_schema
-from catalog.prices.models import MODELS, adjustments_of
+from catalog.prices.models import MODELS
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def price_schema() -> Definition:
     """One branch a model; what fields say together, such as rising bounds, is beyond it and checked in code."""
+    shared = object_schema(ADJUSTMENTS)["properties"]
+    assert isinstance(shared, dict), "an object has properties"
+    references: Definition = {name: {"$ref": f"#/$defs/{name}"} for name in shared}
     branches = [
-        object_schema((*model.members, *adjustments_of(name)), model={"const": name}) for name, model in MODELS.items()
+        object_schema(model.members, model={"const": name}, optional=references) for name, model in MODELS.items()
     ]
     return {
         "$schema": DIALECT,
         "title": "A price",
         "description": "Numbers are texts of digits; a JSON number is read as the decimal that its text says.",
         "oneOf": branches,
+        "$defs": shared,
     }
+
+
+def write(path: str) -> None:
+    """Write the schema to a file, as it is published under ``docs``."""
+    Path(path).write_bytes(orjson.dumps(price_schema(), option=orjson.OPT_INDENT_2) + b"\n")
