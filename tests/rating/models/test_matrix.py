@@ -1,0 +1,52 @@
+"""Matrix: a price by group, with a default or a halt, and never a silent 0."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rating.preview import simulate
+from tests.rating.rows import rate_all
+
+EU = {"group": {"region": "eu", "size": "L"}, "unit_price": "2"}
+US = {"group": {"size": "L", "region": "us"}, "unit_price": "3"}
+HELD: dict[str, Any] = {"model": "matrix", "group_by": ["region", "size"], "prices": [EU, US], "default": "hold"}
+DEFAULT = HELD | {"default": {"unit_price": "5"}}
+
+
+def used(*groups: tuple[str, str, str]) -> list[dict[str, object]]:
+    """Usage by region and size."""
+    return [{"group": {"region": region, "size": size}, "quantity": quantity} for region, size, quantity in groups]
+
+
+def test_each_group_has_its_price_and_the_rest_the_default() -> None:
+    """In whatever order a group names its keys."""
+    answer = simulate({"price": DEFAULT, "groups": used(("eu", "L", "1.5"), ("us", "L", "1"), ("ap", "S", "10"))})
+
+    assert answer["unrounded"] == "56"
+    assert [(tier["group"], tier["amount"]) for tier in answer["tiers"]] == [
+        ('{"region":"ap","size":"S"}', "50"),
+        ('{"region":"eu","size":"L"}', "3"),
+        ('{"region":"us","size":"L"}', "3"),
+    ]
+
+
+def test_usage_of_an_unknown_group_is_held_and_told() -> None:
+    """Nothing of it is charged, and the reason names the group; a group of nothing holds nothing up."""
+    held = simulate({"price": HELD, "groups": used(("eu", "L", "1"), ("ap", "S", "10"))})
+    empty = simulate({"price": HELD, "groups": used(("eu", "L", "1"), ("ap", "S", "0"))})
+
+    assert 'usage of the group {"region":"ap","size":"S"} has no price and is held' in held["parked_reason"]
+    assert "unrounded" not in held
+    assert empty["unrounded"] == "2"
+
+
+def test_no_usage_costs_nothing() -> None:
+    """A line of no groups."""
+    assert simulate({"price": HELD, "groups": []})["unrounded"] == "0"
+
+
+def test_a_close_waits_for_usage_by_group() -> None:
+    """A quantity of nobody knows which group is not charged at any price."""
+    line = rate_all([(DEFAULT, "5")])[0]
+
+    assert "not loaded for a close yet" in line["parked_reason"]
