@@ -56,8 +56,8 @@ _WITH_HELD = f"""
     FROM (
         SELECT toString(merchant_id) AS merchant_id, customer_id, toString(meter_id) AS meter_id, window_start, events,
             sum, min, max, last_at, last_key, last, value, is_value
-        FROM usage_deltas
-        WHERE merchant_id = {{merchant_id:String}} AND stored_at <= {{cutoff:DateTime64(6, 'UTC')}}
+        FROM usage_deltas_at(cutoff = {{cutoff:DateTime64(6, 'UTC')}})
+        WHERE merchant_id = {{merchant_id:String}}
             AND customer_id IN (SELECT customer_id FROM usage_scopes WHERE question = {{question:String}})
         UNION ALL
         SELECT toString(merchant_id) AS merchant_id, customer_id, meter_id,

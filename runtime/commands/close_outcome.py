@@ -195,7 +195,7 @@ def show_adjusted(console: Console, closed: Closed) -> None:
     adjusted, stuck = closed.closing.adjustments, stuck_rows(closed)
     if not adjusted.is_empty():
         console.print(
-            f"\n[bold yellow]{adjusted.height:,} lines for earlier periods[/]: usage that came after their invoices"
+            f"\n[bold yellow]{adjusted.height:,} lines for earlier periods[/]: what changed after their invoices"
         )
     lines = closed.drafts.lines.filter(pl.col("kind") == "adjustment")
     named = lines.join(closed.drafts.invoices.select("invoice_id", "subject", "currency"), on="invoice_id")

@@ -144,11 +144,12 @@ def show_explanation(
     show_steps(console, worked)
     if line.adjusts is not None:
         show_adjustment(console, line, worked)
+    price_of = "as it was billed" if line.adjusts is not None else f"catalog version {found.catalog_version}"
     same_hash = hash_inputs(found, line) == line.input_hash
     facts = {
         "unrounded": f"{plain_text(line.unrounded)} {found.total.currency}",
         "rounded": f"{line.amount}, half away from zero ({verdict(worked.agrees)})",
-        "price": f"{line.price_id}, catalog version {found.catalog_version}",
+        "price": f"{line.price_id}, {price_of}",
         "cut-off": f"{found.cutoff.isoformat()} (run {found.run_id})",
         "inputs": f"sha256 {line.input_hash} ({verdict(same_hash)})",
         "usage": f"{line.events:,} events in {behind.height:,} windows of meter {line.meter} ({line.aggregation})",
