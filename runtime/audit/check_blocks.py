@@ -13,6 +13,7 @@ from runtime.audit.finding import Finding, Part, Repair
 from runtime.audit.log import LogReader, LogSeen
 from runtime.audit.read_rows import Rows, read_rows, rows_of_block
 from runtime.audit.rebuild import block_again, digest_of_rows, known_before, windows_again
+from runtime.audit.rebuild_corrected import Earlier, alone_from_events, alone_from_log, alone_in
 from streams.compiled import Compiled
 from streams.decode import Message
 from streams.rows import EVENTS
@@ -47,6 +48,7 @@ class Evidence:
     store: UsageStore
     catalog: Callable[[int], Compiled]
     log: HeldLog | None
+    earlier: Earlier
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,8 @@ def merchants_in_log(messages: list[Message]) -> dict[str, int]:
     counts: dict[str, int] = {}
     for message in messages:
         envelope = getattr(message, "envelope", None)
-        if envelope is not None:
+        # A fill is no event, and leaves no row of one.
+        if envelope is not None and envelope.kind != "fill":
             for merchant_id, count in count_by(envelope.events.column("merchant_id").to_pylist()).items():
                 counts[merchant_id] = counts.get(merchant_id, 0) + count
     return counts
@@ -152,7 +155,9 @@ def explain(evidence: Evidence, block: Block, rows: Rows, *, keys_lost: bool = F
 
 def from_events(evidence: Evidence, block: Block, rows: Rows) -> Rebuilt:
     """The block's windows made again from its stored events."""
-    return judged(block, windows_again(rows[EVENTS], block, evidence.catalog(block.catalog_version)), rows)
+    catalog = evidence.catalog(block.catalog_version)
+    again = alone_from_events(rows, block, catalog, evidence.earlier)
+    return judged(block, windows_again(rows[EVENTS], block, catalog) if again is None else again, rows)
 
 
 def rebuilt_from_log(evidence: Evidence, log: HeldLog, block: Block, rows: Rows) -> Rebuilt | None:
@@ -161,6 +166,10 @@ def rebuilt_from_log(evidence: Evidence, log: HeldLog, block: Block, rows: Rows)
         return None
     try:
         messages = log.messages([block])
+        alone = alone_in(messages)
+        if alone is not None:
+            catalog = evidence.catalog(block.catalog_version)
+            return judged(block, alone_from_log(alone, block, catalog, evidence.earlier), rows)
         kept = frozenset(rows[EVENTS].column("kafka_offset").to_pylist())
         known = known_before(evidence.store, block, messages, kept)
         return judged(block, block_again(messages, block, evidence.catalog(block.catalog_version), known), rows)

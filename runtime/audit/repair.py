@@ -25,8 +25,7 @@ from runtime.audit.read_rows import Rows, read_rows
 from runtime.audit.rebuild import digest_of_rows
 from runtime.audit.repair_hole import fill_hole
 from runtime.audit.repair_ledger import begin_repair, end_repair, sole_repair, without_close
-from runtime.audit.run import AuditParts, Report, held_log
-from streams.catalog_cache import CatalogCache
+from runtime.audit.run import AuditParts, Report, evidence_of, held_log
 from streams.rows import TABLES, UNIQUES, WINDOWS
 from streams.store import OF_BLOCK, block_tokens
 
@@ -50,7 +49,7 @@ def repair(parts: AuditParts, report: Report) -> list[Mended]:
         with transaction(parts.books) as connection:
             notes: list[str] = []
             log = held_log(connection, parts.log, notes)
-        evidence = Evidence(parts.store, CatalogCache(parts.books), log)
+        evidence = evidence_of(parts, log)
         return [attempt(parts, evidence, kind, place) for kind, place in wanted(report.findings)]
 
 

@@ -13,7 +13,7 @@ A crash before 6 leaves rows without a block, which the next repair deletes in i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 from time import sleep
 from typing import Any
@@ -26,14 +26,18 @@ from core.db import transaction
 from core.errors import Stop
 from core.limits import BLOCK_EVENTS_MAX
 from runtime.audit.check_blocks import Evidence, HeldLog
+from runtime.audit.rebuild_corrected import alone_in
 from runtime.audit.repair_ledger import LOCK_WAIT, begin_repair, end_repair
 from runtime.audit.run import AuditParts
 from streams import claim
 from streams.block import HORIZON_S, BlockResult, Known, process_block
+from streams.correct import process_corrections
 from streams.dead_letter_rows import letter_rows
 from streams.decode import Message
+from streams.fill import process_fill
 from streams.key_index import KeyIndex
 from streams.ledger import Lease
+from streams.ledger_past import fill_rows
 from streams.ledger_postgres import LETTERS_AT_ONCE, PostgresLedger, locked, of_partition
 from streams.partition import Partition
 from streams.plan import AtHand, Intent, fitting
@@ -42,7 +46,7 @@ from streams.rows import EVENTS, TABLES, UNIQUES, WINDOWS
 from streams.sequences import SealedSequences
 from streams.sink import Parts
 from streams.store import ClickHouseStore, block_tokens, horizon_start
-from streams.tables import dead_letters, stream_blocks, stream_partitions
+from streams.tables import dead_letters, stream_blocks, stream_fills, stream_partitions
 from streams.window import BlockPlace
 
 LOCK_CUTOFF = text("LOCK TABLE stream_blocks IN ROW EXCLUSIVE MODE")
@@ -50,6 +54,11 @@ NOW = text("SELECT clock_timestamp()")
 TAKEN = text("""
     SELECT count(*) FROM stream_blocks WHERE topic = :topic AND incarnation = :incarnation
         AND partition = :partition AND state <> 'abandoned' AND first_offset <= :last AND last_offset >= :first
+""")
+# That of a block which the ledger lost may still be there, with the time at which it was done then.
+FORGET_FILL = text("""
+    DELETE FROM stream_fills WHERE topic = :topic AND incarnation = :incarnation AND partition = :partition
+        AND first_offset = :first
 """)
 IN_HOLE = (
     "incarnation = {incarnation:UInt32} AND partition = {partition:UInt16} "
@@ -152,19 +161,44 @@ def fill(
     done: list[tuple[Intent, BlockResult]] = []
     left = list(messages)
     while left:
-        count = fitting([AtHand(message.offset, message.rows) for message in left], BLOCK_EVENTS_MAX)
+        count = fitting([AtHand(message.offset, message.rows, message.alone) for message in left], BLOCK_EVENTS_MAX)
         some, left = left[:count], left[count:]
         # Apart by a microsecond, so that a block's time still says which blocks came before it.
         at = now + timedelta(microseconds=len(done))
         intent = Intent(evidence.log.incarnation, some[0].offset, some[-1].offset, version, at)
-        place = BlockPlace(at, intent.incarnation, lease.partition, intent.first_offset)
         # Sealed sequences are left out on purpose: the partition's set may name these very envelopes.
-        result = process_block(some, place, evidence.catalog(version), Known(index, SealedSequences()))
+        result = make(evidence, lease.partition, intent, some, known=Known(index, SealedSequences()), done=done)
         store_rows(parts, lease, intent, result, generation)
         seal_rows(connection, lease, intent, result)
         index = index.with_added(result.claimed, int(now.timestamp()) - HORIZON_S)
         done.append((intent, result))
     return done
+
+
+def make(
+    evidence: Evidence,
+    partition: int,
+    intent: Intent,
+    messages: Sequence[Message],
+    *,
+    known: Known,
+    done: Sequence[tuple[Intent, BlockResult]],
+) -> BlockResult:
+    """One block's rows. The blocks ``done`` in this transaction are added to the past: nobody else sees them yet."""
+    catalog = evidence.catalog(intent.catalog_version)
+    place = BlockPlace(intent.intended_at, intent.incarnation, partition, intent.first_offset)
+    alone = alone_in(messages)
+    if alone is None:
+        return process_block(messages, place, catalog, known)
+    past = evidence.earlier.past(partition, intent)
+    versions = {(earlier.incarnation, earlier.first_offset): earlier.catalog_version for earlier, _ in done}
+    seen = replace(
+        past,
+        fills=(*past.fills, *(fill for _, result in done for fill in result.fills)),
+        versions=lambda blocks: {**past.versions(blocks), **versions},
+    )
+    process = process_fill if alone.envelope.kind == "fill" else process_corrections
+    return process(alone, place, catalog, known, seen)
 
 
 def store_rows(parts: AuditParts, lease: Lease, intent: Intent, result: BlockResult, generation: int) -> None:
@@ -197,3 +231,16 @@ def seal_rows(connection: Connection, lease: Lease, intent: Intent, result: Bloc
     for rows in letter_rows(lease, intent, result.dead_letters, LETTERS_AT_ONCE):
         # Those of a block that the ledger lost may still be there.
         connection.execute(upsert(dead_letters).on_conflict_do_nothing(), rows)
+    if result.fills:
+        connection.execute(FORGET_FILL, place_of_block(lease, intent))
+        connection.execute(insert(stream_fills), fill_rows(lease, intent, result.fills))
+
+
+def place_of_block(lease: Lease, intent: Intent) -> dict[str, Any]:
+    """What a block's line in the ledger is found by."""
+    return {
+        "topic": lease.topic,
+        "incarnation": intent.incarnation,
+        "partition": lease.partition,
+        "first": intent.first_offset,
+    }

@@ -30,6 +30,7 @@ from runtime.audit.check_usage import check_usage
 from runtime.audit.contiguity import check_ledger
 from runtime.audit.finding import Finding, Part
 from runtime.audit.log import LogReader
+from runtime.audit.rebuild_corrected import Earlier
 from runtime.audit.scope import Scope, open_scope
 from runtime.conservation.check import READ_TOGETHER
 from streams.catalog_cache import CatalogCache
@@ -81,7 +82,7 @@ def audit(parts: AuditParts, since: datetime | None = None) -> Report:
         connection.execute(READ_TOGETHER)
         log = held_log(connection, parts.log, notes)
         blocks = load_blocks(connection, scope)
-        evidence = Evidence(parts.store, CatalogCache(parts.books), log)
+        evidence = evidence_of(parts, log)
         done = [
             check_ledger(connection, scope, blocks),
             check_ends(connection, scope, log),
@@ -101,6 +102,12 @@ def audit(parts: AuditParts, since: datetime | None = None) -> Report:
         figures=figures,
         notes=tuple(notes),
     )
+
+
+def evidence_of(parts: AuditParts, log: HeldLog | None) -> Evidence:
+    """What blocks can be held against."""
+    catalog = CatalogCache(parts.books)
+    return Evidence(parts.store, catalog, log, Earlier(parts.books, parts.store, parts.topic, catalog, parts.clock))
 
 
 def held_log(connection: Connection, reader: LogReader, notes: list[str]) -> HeldLog | None:
