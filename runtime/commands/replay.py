@@ -11,15 +11,14 @@ import orjson
 import typer
 from rich.console import Console
 from rich.text import Text
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine
 
-from catalog.tables import merchants
 from core.clock import SystemClock
 from core.db import transaction
 from core.errors import Refused
 from runtime.commands.audit import opened
 from runtime.commands.bars import counting_bar
-from runtime.commands.usage import read_instant
+from runtime.commands.usage import merchant_codes, merchant_id, read_instant
 from runtime.replay.choose import Wanted
 from runtime.replay.run import Replayed, Watcher, replay
 
@@ -31,7 +30,7 @@ def replay_command(
     *,
     since: Annotated[str | None, typer.Option("--from", help="Events of this day or instant, and later.")] = None,
     until: Annotated[str | None, typer.Option("--to", help="Events before this day or instant.")] = None,
-    merchant: Annotated[str | None, typer.Option(help="Only blocks with events of this merchant (its code).")] = None,
+    merchant: Annotated[str | None, typer.Option(help="Only blocks with events of this merchant (code or id).")] = None,
     topic: Annotated[str | None, typer.Option(help="Another topic than the one in the settings.")] = None,
     partition: Annotated[int | None, typer.Option(min=0, help="Only this partition.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Only compare; change nothing.")] = False,
@@ -48,7 +47,7 @@ def replay_command(
         raise Refused("span_empty", "--from must lie before --to")
     began_s = clock.steady_s()
     with opened() as parts, counting_bar(quiet=json) as bar:
-        wanted = Wanted(topic or parts.topic, span[0], span[1], merchant_id_of(parts.books, merchant), partition)
+        wanted = Wanted(topic or parts.topic, span[0], span[1], id_of(parts.books, merchant), partition)
         task = bar.add_task("checking" if check else "replaying", total=None)
         watcher = Watcher(
             total=lambda events: bar.update(task, total=events), done=lambda events: bar.update(task, advance=events)
@@ -63,15 +62,12 @@ def replay_command(
         raise typer.Exit(EXIT_DIFFERS)
 
 
-def merchant_id_of(books: Engine, code: str | None) -> str | None:
-    """The id of the merchant with this code; raises ``Refused`` when there is none."""
-    if code is None:
+def id_of(books: Engine, merchant: str | None) -> str | None:
+    """The id of a merchant named by code or id; raises ``Refused`` when there is none."""
+    if merchant is None:
         return None
     with transaction(books) as connection:
-        found = connection.execute(select(merchants.c.merchant_id).where(merchants.c.code == code)).scalar_one_or_none()
-    if found is None:
-        raise Refused("merchant_unknown", f"there is no merchant {code!r}", status=404)
-    return str(found)
+        return merchant_id(connection, merchant, merchant_codes(connection))
 
 
 def summary(done: Replayed, wanted: Wanted, *, check: bool, seconds: float) -> dict[str, Any]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from ingest.correction import FillAsked
 from runtime.audit.blocks import Block
+from runtime.audit.corrected import Before, Place, corrections_again, corrects, fill_again, place_of_block
 from runtime.audit.read_rows import Rows
 from runtime.audit.rebuild import digest_of_rows, windows_again
 from streams.compiled import Compiled
+from streams.rows import EVENTS
 
 # What to do with a block: nothing, write its windows, or leave it because its events are not those that were sealed.
 EQUAL, STALE, DAMAGED = "equal", "stale", "damaged"
@@ -23,15 +26,30 @@ class Judged:
     rows: Rows
 
 
-def judge(block: Block, stored: Rows, catalog: Callable[[int], Compiled]) -> Judged:
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What rows are made again from, beside a block's own events. Raises ``Stop`` when something stays away."""
+
+    catalog: Callable[[int], Compiled]
+    fills: Mapping[Place, FillAsked]
+    before: Before
+
+
+def judge(block: Block, stored: Rows, sources: Sources) -> Judged:
     """Make a block's windows again and hold them against the seal, then against what is stored."""
-    again = rows_again(block, stored, catalog)
+    again = rows_again(block, stored, sources)
     if digest_of_rows(again) != block.digest:
         return Judged(block, DAMAGED, stored)
     same = all(again[table].equals(stored[table]) for table in again) or digest_of_rows(stored) == block.digest
     return Judged(block, EQUAL if same else STALE, again)
 
 
-def rows_again(block: Block, stored: Rows, catalog: Callable[[int], Compiled]) -> Rows:
+def rows_again(block: Block, stored: Rows, sources: Sources) -> Rows:
     """The block's events with the windows and distinct values that they make."""
-    return windows_again(stored["usage_events"], block, catalog(block.catalog_version))
+    catalog = sources.catalog(block.catalog_version)
+    asked = sources.fills.get(place_of_block(block))
+    if asked is not None:
+        return fill_again(block, asked, catalog, sources.before.past(block))
+    if corrects(stored):
+        return corrections_again(block, stored, catalog, sources.before.past(block))
+    return windows_again(stored[EVENTS], block, catalog)

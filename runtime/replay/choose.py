@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 
 from clickhouse.client import UsageStore
+from ingest.correction import FillAsked
 from runtime.audit.blocks import Block, together
+from runtime.audit.corrected import Place, place_of_block
 
 # Blocks are read together up to so many events: few questions, and little memory.
 ROWS_AT_ONCE = 200_000
@@ -33,19 +36,30 @@ class Wanted:
         """Whether a block belongs to it whatever its events are."""
         return self.since is None and self.until is None and self.merchant_id is None
 
+    def fills(self, asked: FillAsked) -> bool:
+        """Whether a fill said windows of the span and merchant anew."""
+        begun = self.until is None or asked.starts_at < self.until
+        ended = self.since is not None and asked.ends_at <= self.since
+        return begun and not ended and self.merchant_id in {None, asked.merchant_id}
 
-def choose(store: UsageStore, wanted: Wanted, sealed: list[Block]) -> list[list[Block]]:
+
+def choose(
+    store: UsageStore, wanted: Wanted, sealed: list[Block], fills: Mapping[Place, FillAsked]
+) -> list[list[Block]]:
     """The blocks to make again among all that are ``sealed``, in lists of neighbours that are read together.
 
     Raises ``Transient``. A block is chosen by the events that are stored of it: one that has lost them all is
-    chosen only when everything is.
+    chosen only when everything is. A block that filled a meter comes alone: those before it must be right by then.
     """
     here = sealed if wanted.partition is None else [block for block in sealed if block.partition == wanted.partition]
-    places = None if wanted.all_events else places_of(store, wanted)
-    return [some for run in neighbours(here, places) for some in together(run, ROWS_AT_ONCE)]
+    places = None
+    if not wanted.all_events:
+        places = places_of(store, wanted) | {place for place, asked in fills.items() if wanted.fills(asked)}
+    runs = (part for run in neighbours(here, places) for part in apart(run, fills))
+    return [some for run in runs for some in together(run, ROWS_AT_ONCE)]
 
 
-def places_of(store: UsageStore, wanted: Wanted) -> set[tuple[int, int, int]]:
+def places_of(store: UsageStore, wanted: Wanted) -> set[Place]:
     """Incarnation, partition and first offset of each block that holds events of the span and merchant."""
     conditions = {
         "occurred_at >= {since:DateTime64(6, 'UTC')}": ("since", wanted.since),
@@ -57,14 +71,24 @@ def places_of(store: UsageStore, wanted: Wanted) -> set[tuple[int, int, int]]:
     return set(found.iter_rows())
 
 
-def neighbours(blocks: Iterable[Block], places: set[tuple[int, int, int]] | None) -> Iterator[list[Block]]:
+def neighbours(blocks: Iterable[Block], places: set[Place] | None) -> Iterator[list[Block]]:
     """The blocks at some places, in lists between which other blocks lie: those would be read for nothing."""
     run: list[Block] = []
     for block in blocks:
-        if places is None or (block.incarnation, block.partition, block.first_offset) in places:
+        if places is None or place_of_block(block) in places:
             run.append(block)
         elif run:
             yield run
             run = []
     if run:
         yield run
+
+
+def apart(run: list[Block], fills: Mapping[Place, FillAsked]) -> Iterator[list[Block]]:
+    """The same blocks, with those that filled a meter in lists of their own."""
+
+    def fill_at(block: Block) -> Place | None:
+        place = place_of_block(block)
+        return place if place in fills else None
+
+    return (list(some) for _place, some in groupby(run, fill_at))

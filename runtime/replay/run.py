@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from time import sleep
 
 from core.db import transaction
+from ingest.correction import FillAsked
 from runtime.audit.blocks import Block, load_blocks
+from runtime.audit.corrected import Before, Place, load_fills, place_of_block
 from runtime.audit.read_rows import Rows, read_rows, rows_of_block
 from runtime.audit.repair_ledger import sole_repair, without_close
 from runtime.audit.run import AuditParts
 from runtime.audit.scope import open_scope
-from runtime.replay.again import DAMAGED, EQUAL, STALE, Judged, judge
+from runtime.replay.again import DAMAGED, EQUAL, STALE, Judged, Sources, judge
 from runtime.replay.choose import Wanted, choose
 from runtime.replay.write import Stores, write_windows
 from streams.catalog_cache import CatalogCache
 from streams.compiled import Compiled
+from streams.ledger_postgres import PostgresLedger
 from streams.retry import Retry, RetryPolicy
 from streams.rows import UNIQUES, WINDOWS
+from streams.store import ClickHouseStore
 
 
 @dataclass
@@ -53,16 +57,12 @@ def replay(parts: AuditParts, wanted: Wanted, *, write: bool, watcher: Watcher |
     stores = Stores(parts.books, parts.store, wanted.topic, retry)
     done = Replayed()
     with alone(parts, wanted.topic) if write else ExitStack():
-        batches = retry("choosing blocks", lambda: choose_blocks(parts, wanted))
+        sources = open_sources(stores)
+        batches = retry("choosing blocks", lambda: choose_blocks(parts, wanted, sources.fills))
         watcher.total(sum(block.received for some in batches for block in some))
-        cache = CatalogCache(parts.books)
-
-        def catalog(version: int) -> Compiled:
-            return retry("reading the catalog", lambda: cache(version))
-
         for some in batches:
-            found = list(judge_all(stores, some, catalog))
-            count(done, found)
+            found = list(judge_all(stores, some, sources))
+            count(done, found, {} if write else sources.fills)
             if write:
                 put_right(stores, found)
             watcher.done(sum(block.received for block in some))
@@ -76,12 +76,25 @@ def alone(parts: AuditParts, topic: str) -> Iterator[None]:
         yield
 
 
-def choose_blocks(parts: AuditParts, wanted: Wanted) -> list[list[Block]]:
+def open_sources(stores: Stores) -> Sources:
+    """What blocks are made again from."""
+    retry, cache = stores.retry, CatalogCache(stores.books)
+
+    def catalog(version: int) -> Compiled:
+        return retry("reading the catalog", lambda: cache(version))
+
+    with transaction(stores.books) as connection:
+        fills = load_fills(connection, stores.topic)
+    before = Before(PostgresLedger(stores.books), ClickHouseStore(stores.usage), stores.topic, catalog, retry)
+    return Sources(catalog, fills, before)
+
+
+def choose_blocks(parts: AuditParts, wanted: Wanted, fills: Mapping[Place, FillAsked]) -> list[list[Block]]:
     """The wanted blocks among those that are sealed now."""
     scope = open_scope(parts.books, wanted.topic, parts.clock.now())
     with transaction(parts.books) as connection:
         sealed = load_blocks(connection, scope)
-    return choose(parts.store, wanted, sealed)
+    return choose(parts.store, wanted, sealed, fills)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +105,7 @@ class Found:
     had: dict[str, int]
 
 
-def judge_all(stores: Stores, some: list[Block], catalog: Callable[[int], Compiled]) -> Iterator[Found]:
+def judge_all(stores: Stores, some: list[Block], sources: Sources) -> Iterator[Found]:
     """Read neighbouring blocks and judge each."""
     first, last = some[0], some[-1]
     rows: Rows = stores.retry(
@@ -101,16 +114,26 @@ def judge_all(stores: Stores, some: list[Block], catalog: Callable[[int], Compil
     )
     for block in some:
         own = rows_of_block(rows, block.first_offset)
-        yield Found(judge(block, own, catalog), {table: own[table].num_rows for table in (WINDOWS, UNIQUES)})
+        yield Found(judge(block, own, sources), {table: own[table].num_rows for table in (WINDOWS, UNIQUES)})
 
 
-def count(done: Replayed, found: list[Found]) -> None:
-    """Add some blocks to what a replay has come to."""
-    done.blocks += len(found)
-    done.events += sum(one.judged.block.received for one in found)
-    done.equal += sum(one.judged.state == EQUAL for one in found)
-    done.stale += [one.judged.block for one in found if one.judged.state == STALE]
-    done.damaged += [one.judged.block for one in found if one.judged.state == DAMAGED]
+def count(done: Replayed, found: list[Found], unwritten: Mapping[Place, FillAsked]) -> None:
+    """Add some blocks to what a replay has come to.
+
+    When nothing is written, a fill that does not come out as it was sealed is no sign of damage if earlier windows of
+    its partition were found wrong: it cannot be judged before those are right.
+    """
+    wrong = {block.partition for block in done.stale}
+    for one in found:
+        block, state = one.judged.block, one.judged.state
+        done.blocks += 1
+        done.events += block.received
+        done.equal += state == EQUAL
+        waits = state == DAMAGED and place_of_block(block) in unwritten and block.partition in wrong
+        if state == STALE or waits:
+            done.stale.append(block)
+        elif state == DAMAGED:
+            done.damaged.append(block)
 
 
 def put_right(stores: Stores, found: list[Found]) -> None:

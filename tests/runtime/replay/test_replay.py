@@ -2,72 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import orjson
-import polars as pl
 import pytest
-import typer
-from typer.testing import CliRunner
 
 from core.errors import Conflict, Refused
 from runtime.audit.repair_ledger import sole_repair
 from runtime.audit.run import AuditParts, audit
-from runtime.commands.replay import replay_command
 from tests.runtime.audit.conftest import Stream
+from tests.runtime.replay.replayed import WINDOWS, rows_of, run, run_json, same_rows, truncate
 
-WINDOWS = ("usage_windows", "usage_uniques")
 DAMAGE_BLOCK = "ALTER TABLE {table} DELETE WHERE partition = 0 AND block_first = 0 SETTINGS mutations_sync = 2"
 
 
-@pytest.fixture(autouse=True)
-def at_home(endpoints_env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command finds the line by its environment."""
-    for name, value in endpoints_env.items():
-        monkeypatch.setenv(name, value)
-
-
-def run(*arguments: str) -> tuple[int, str]:
-    """The exit code and what the command prints."""
-    app = typer.Typer()
-    app.command()(replay_command)
-    done = CliRunner().invoke(app, list(arguments))
-    if done.exception and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    return done.exit_code, done.stdout
-
-
-def run_json(*arguments: str) -> tuple[int, dict[str, Any]]:
-    """The same for a program."""
-    code, said = run("--json", *arguments)
-    return code, orjson.loads(said)
-
-
-def rows_of(parts: AuditParts) -> dict[str, pl.DataFrame]:
-    """Every column of every row of the windows' tables, in an order of their own."""
-    frames = {}
-    for table in WINDOWS:
-        names = parts.store.query_frame(
-            f"SELECT name FROM system.columns WHERE table = '{table}'"
-            " AND database = currentDatabase() ORDER BY position"
-        )["name"].to_list()
-        shown = ", ".join(f"toString({name}) AS {name}" for name in names)
-        frames[table] = parts.store.query_frame(f"SELECT {shown} FROM {table} ORDER BY ALL")
-    return frames
-
-
-def same_rows(parts: AuditParts, before: dict[str, pl.DataFrame]) -> bool:
-    """Whether the windows' tables hold the same rows as before, byte for byte."""
-    return all(frame.equals(before[table]) for table, frame in rows_of(parts).items())
-
-
 def test_windows_that_were_truncated_come_back_byte_for_byte(audited: AuditParts, streamed: Stream) -> None:
-    """All rows, with their times of storing; an audit agrees, and a second replay finds nothing to do."""
+    """All rows, with times of storing; an audit says what it said before, and a second replay finds nothing to do."""
     streamed(3_000)
-    before = rows_of(audited)
+    before, findings = rows_of(audited), audit(audited).findings
     assert all(frame.height > 100 for frame in before.values())
-    for table in WINDOWS:
-        audited.store.command(f"TRUNCATE TABLE {table}")
+    truncate(audited)
 
     code, checked = run_json("--check")
     assert (code, checked["equal"], checked["replaced"]) == (1, 0, 0)
@@ -77,7 +28,7 @@ def test_windows_that_were_truncated_come_back_byte_for_byte(audited: AuditParts
     assert said["events"] == checked["events"] > 2_900
 
     assert same_rows(audited, before)
-    assert audit(audited).findings == ()
+    assert audit(audited).findings == findings
     code, again = run_json()
     assert (code, again["equal"], again["replaced"]) == (0, again["blocks"], 0)
 
