@@ -26,6 +26,8 @@ INSERT_SETTINGS = {
     "insert_deduplicate": 1,
     # A backfill over years touches hundreds of monthly partitions in one block; that is meant.
     "max_partitions_per_insert_block": 0,
+    # Skip indexes are made when parts are merged: filters of keys would make each block's insert a tenth slower.
+    "materialize_skip_indexes_on_insert": 0,
     # Otherwise a missing value would become '' or 0, and nobody would see it.
     "input_format_null_as_default": 0,
     "input_format_arrow_allow_missing_columns": 0,
