@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, text
 
+from api.find_copies import Copy
 from api.windows_of import WindowOf
 from core.money import Money
 
@@ -26,7 +27,7 @@ SUBSCRIPTIONS = text("""
 # the cut-off of its period is on the line of the first adjustment that counted it, if there is one.
 LINES = text("""
     SELECT c.meter_id, c.subscription_id, c.period, c.period_start, c.period_end, c.parked_reason,
-        coalesce(a.cutoff, c.cutoff) AS cutoff,
+        coalesce(a.cutoff, c.cutoff) AS cutoff, c.cutoff AS closed_at,
         i.invoice_id, i.number, i.state, i.currency, i.version, l.position, l.description, l.quantity, l.unrounded,
         l.amount_minor
     FROM charge_lines AS c
@@ -44,6 +45,8 @@ LINES = text("""
         AND c.meter_id = ANY(:meter_ids) AND c.period_start <= :minute AND :minute < c.period_end
     ORDER BY c.period, i.number, l.position
 """)
+
+HAPPENED = {"retract": "taken back", "amend": "amended", "release": "released"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,31 +75,34 @@ class BillOf:
 
 
 def bills_of(
-    connection: Connection, merchant_id: str, customer_id: str, stored_at: datetime, windows: Sequence[WindowOf]
+    connection: Connection, merchant_id: str, copy: Copy, windows: Sequence[WindowOf], was: Copy | None = None
 ) -> list[BillOf]:
-    """For each window what became of its usage; several when several subscriptions price the meter."""
-    if not windows:
-        return []
-    minute = windows[0].minute
-    bound: dict[str, Any] = {
-        "merchant_id": merchant_id,
-        "customer_id": customer_id,
-        "meter_ids": [window.meter_id for window in windows],
-        "minute": minute,
-        "stored_at": stored_at,
-    }
-    priced = connection.execute(SUBSCRIPTIONS, bound).all()
-    bound["subscription_ids"] = [row.subscription_id for row in priced]
-    bound["periods"] = months_around(minute)
-    lines = connection.execute(LINES, bound).all()
+    """For each window what became of its usage; several when several subscriptions price the meter.
+
+    ``copy`` is what counts; or a retraction, and ``was`` what counted until then: of that only bills are told that had
+    it on them.
+    """
     bills: list[BillOf] = []
     for window in windows:
-        own = [bill_of_line(window, row, stored_at) for row in lines if row.meter_id == window.meter_id]
-        charged = {row.subscription_id for row in lines if row.meter_id == window.meter_id}
-        waiting = any(
-            row.priced and row.meter_id == window.meter_id and row.subscription_id not in charged for row in priced
-        )
-        if waiting:
+        stored_at = window.counted_at if was is None else max(window.counted_at, copy.stored_at)
+        bound: dict[str, Any] = {
+            "merchant_id": merchant_id,
+            "customer_id": (was or copy).customer_id,
+            "meter_ids": [window.meter_id],
+            "minute": window.minute,
+            "stored_at": stored_at,
+        }
+        priced = connection.execute(SUBSCRIPTIONS, bound).all()
+        bound["subscription_ids"] = [row.subscription_id for row in priced]
+        bound["periods"] = months_around(window.minute)
+        lines = connection.execute(LINES, bound).all()
+        if was is not None:
+            had = [row for row in lines if window.counted_at <= row.closed_at < copy.stored_at]
+            bills += [bill_of_line(window, row, stored_at, copy) for row in had]
+            continue
+        own = [bill_of_line(window, row, stored_at, copy) for row in lines]
+        charged = {row.subscription_id for row in lines}
+        if any(row.priced and row.subscription_id not in charged for row in priced):
             own.append(BillOf(window.meter, "open", "its period is not closed yet", None))
         bills += own or [BillOf(window.meter, "unpriced", "no subscription of the customer prices this meter", None)]
     return bills
@@ -108,12 +114,13 @@ def months_around(minute: datetime) -> list[str]:
     return sorted({f"{day:%Y-%m}" for day in days})
 
 
-def bill_of_line(window: WindowOf, row: Row[Any], stored_at: datetime) -> BillOf:
-    """A charge line as what it means for an event stored at ``stored_at``."""
+def bill_of_line(window: WindowOf, row: Row[Any], stored_at: datetime, copy: Copy) -> BillOf:
+    """A charge line as what it means for an event that was stored, or changed by ``copy``, at ``stored_at``."""
     if row.parked_reason is not None:
         return BillOf(window.meter, "parked", f"the charge for {row.period} is parked: {row.parked_reason}", None)
     if stored_at > row.cutoff:
-        why = f"{row.period} was closed at {row.cutoff.isoformat()}, before the event was stored: it is carried over"
+        how = HAPPENED.get(copy.action, "stored") if stored_at == copy.stored_at else "filled in"
+        why = f"{row.period} was closed at {row.cutoff.isoformat()}, before the event was {how}: it is carried over"
         return BillOf(window.meter, "late", why, None)
     if row.invoice_id is None or row.position is None:
         return BillOf(window.meter, "drafted", f"it is charged for {row.period}, and on no invoice yet", None)

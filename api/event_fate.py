@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from api.bills_of import BillOf, bills_of
-from api.find_copies import Copy, find_copies, principal
+from api.find_copies import Copy, find_copies, principal, taken_back
 from api.windows_of import WindowOf, windows_of
 from clickhouse.client import UsageStore
 from core.db import transaction
@@ -28,16 +28,22 @@ EXPLAINED = {
     "rejected": "It can never be counted. Send it again, mended, under the same id.",
     "duplicate": "Copies of it are kept; its first copy is no longer within the dedupe horizon.",
     "conflict": "Another event with the same id and source says something else; the first one counts.",
+    "retracted": "It was taken back by the correction {correction!r} at {at}. To count it again, amend it.",
 }
 HELD = {
     "unknown_meter": "It is held: no meter counts events of type {type!r}. Add one, and it is counted by itself.",
     "unknown_customer": "It is held: no customer has the key {subject!r}. Add one, and it is counted by itself.",
+    "backfill": "It is held by the backfill {correction!r}. Close that, and it is counted; revert it, and it never is.",
+    "unknown_event": "No event of this id was there when the correction {correction!r} came, which is held and does "
+    "nothing. Send the event, then the correction again.",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class EventFate:
-    """``fate`` is billed, late, parked, drafted, open, unpriced, uncounted, held, rejected, duplicate or conflict."""
+    """``fate`` is billed, late, parked, drafted, open, unpriced, uncounted, held, rejected, duplicate, conflict or
+    retracted. ``first`` is the copy that it follows from.
+    """
 
     fate: str
     explanation: str
@@ -58,7 +64,9 @@ def event_fate(
         bills: list[BillOf] = []
         if first.fate == "stored":
             windows = windows_of(connection, merchant_id, first)
-            bills = bills_of(connection, merchant_id, first.customer_id, first.stored_at, windows)
+            bills = bills_of(connection, merchant_id, first, windows)
+        elif first.fate == "retraction" and (was := taken_back(copies, first)) is not None:
+            bills = bills_of(connection, merchant_id, first, windows_of(connection, merchant_id, was), was)
     fate = fate_of(first, windows, bills)
     return EventFate(fate, explain(fate, first), first, tuple(copies), tuple(windows), tuple(bills))
 
@@ -66,7 +74,7 @@ def event_fate(
 def fate_of(first: Copy, windows: list[WindowOf], bills: list[BillOf]) -> str:
     """The word for it."""
     if first.fate != "stored":
-        return first.fate
+        return "retracted" if first.fate == "retraction" else first.fate
     if not windows:
         return "uncounted"
     found = {bill.outcome for bill in bills}
@@ -75,10 +83,16 @@ def fate_of(first: Copy, windows: list[WindowOf], bills: list[BillOf]) -> str:
 
 def explain(fate: str, first: Copy) -> str:
     """The sentence for it, and what to do where something can be done."""
+    correction, at = first.correction_id, first.stored_at.isoformat()
     if fate == "held":
         template = HELD.get(first.reason, "It is held: {reason}.")
-        return template.format(type=first.type, subject=first.subject, reason=first.reason)
+        return template.format(type=first.type, subject=first.subject, reason=first.reason, correction=correction)
     said = EXPLAINED[fate]
+    if fate == "retracted":
+        return said.format(correction=correction, at=at)
+    if first.corrects:
+        how = "amended" if first.action == "amend" else "released"
+        said += f" It counts as {how} by the correction {correction!r} at {at}."
     return f"{said[:-1]}: {first.detail or first.reason}." if fate == "rejected" else said
 
 
@@ -96,18 +110,28 @@ def fate_json(found: EventFate) -> dict[str, Any]:
         "fate": found.fate,
         "reason": first.reason or None,
         "explanation": found.explanation,
+        "correction": correction_json(first) if first.corrects else None,
         "copies": [copy_json(copy) for copy in found.copies],
         "windows": [window_json(window) for window in found.windows],
         "bills": [bill_json(bill) for bill in found.bills],
     }
 
 
+def correction_json(copy: Copy) -> dict[str, Any]:
+    """The correction that an event's fate follows from."""
+    return {"id": copy.correction_id, "action": copy.action, "stored_at": copy.stored_at.isoformat()}
+
+
 def copy_json(copy: Copy) -> dict[str, Any]:
-    """One copy: what the stream made of it, when, and where it lies."""
+    """One copy or correction: what it said, what the stream made of it, when, and where it lies."""
     place, block = copy.place, copy.block
+    changed = {"subject": copy.subject, "occurred_at": copy.occurred_at.isoformat(), "properties": copy.properties}
     return {
+        "action": copy.action,
+        "correction_id": copy.correction_id or None,
         "fate": copy.fate,
         "reason": copy.reason or None,
+        **(changed if copy.action != "event" else {}),
         "detail": copy.detail,
         "received_at": copy.received_at.isoformat(),
         "stored_at": copy.stored_at.isoformat(),

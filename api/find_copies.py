@@ -13,20 +13,24 @@ from core.errors import Conflict, Refused
 from core.limits import EVENT_ID_BYTES_MAX
 
 COPIES_MAX = 1_000
-# The copy that an event's fate follows from: a later one only says that it is a repeat.
-RANK = {"stored": 0, "held": 1, "rejected": 2, "conflict": 3, "duplicate": 4}
+# Without corrections, the copy that an event's fate follows from: a later one only says that it is a repeat.
+RANK = {"stored": 0, "held": 1, "rejected": 2, "conflict": 3, "duplicate": 4, "retraction": 5}
+TOOK_EFFECT = ("stored", "retraction")
 
 EVENT_COLUMNS = """
     event_id, toString(source) AS source, toString(type) AS type, subject, customer_id, occurred_at, received_at,
     stored_at, properties, toString(fate) AS fate, toString(reason) AS reason, key, body_hash,
+    toString(action) AS action, correction_id,
     toInt64(incarnation) AS incarnation, toInt64(partition) AS partition, toInt64(block_first) AS block_first,
     toInt64(kafka_offset) AS kafka_offset, toInt64(position) AS position
 """
+# However many repeats there are, the rows that an event's fate follows from are among those that are read.
 COPIES = f"""
     SELECT {EVENT_COLUMNS} FROM usage_events AS e
     WHERE e.merchant_id = {{merchant_id:String}} AND e.event_id = {{event_id:String}}
         AND ({{any_source:Bool}} OR e.source = {{source:String}})
-    ORDER BY stored_at, incarnation, partition, kafka_offset, position LIMIT {COPIES_MAX}
+    ORDER BY e.fate IN ('duplicate', 'conflict'), stored_at, incarnation, partition, kafka_offset, position
+    LIMIT {COPIES_MAX}
 """
 OWNERS = "SELECT DISTINCT toString(merchant_id) AS merchant_id FROM usage_events WHERE event_id = {event_id:String}"
 BLOCK = text("""
@@ -64,7 +68,11 @@ class BlockOf:
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """One accepted copy. ``fate`` is the store's own word: stored, duplicate, conflict, held or rejected."""
+    """One accepted copy, or a correction of it. ``action`` is event, retract, amend, release or backfill.
+
+    ``fate`` is the store's own word: stored, duplicate, conflict, held, rejected or retraction. ``correction_id`` is
+    whose correction it is, empty for events.
+    """
 
     event_id: str
     source: str
@@ -77,11 +85,18 @@ class Copy:
     properties: dict[str, str]
     fate: str
     reason: str
+    action: str
+    correction_id: str
     detail: str | None
     key: bytes
     body_hash: int
     place: Place
     block: BlockOf
+
+    @property
+    def corrects(self) -> bool:
+        """Whether it is a correction that took effect."""
+        return self.action != "event" and self.fate in TOOK_EFFECT
 
 
 def find_copies(
@@ -106,7 +121,8 @@ def find_copies(
     if len(sources) > 1:
         named = ", ".join(map(repr, sources[:10]))
         raise Conflict("source_needed", f"{len(sources)} sources have an event of this id: name one of {named}")
-    return [as_copy(connection, topic, merchant_id, row) for row in found.iter_rows(named=True)]
+    copies = [as_copy(connection, topic, merchant_id, row) for row in found.iter_rows(named=True)]
+    return sorted(copies, key=in_order)
 
 
 def owners_of(store: UsageStore, event_id: str) -> list[str]:
@@ -114,9 +130,27 @@ def owners_of(store: UsageStore, event_id: str) -> list[str]:
     return sorted(store.query_frame(OWNERS, {"event_id": event_id})["merchant_id"].to_list())
 
 
+def in_order(copy: Copy) -> tuple[datetime, int, int, int, int]:
+    """Where a copy stands among all: by time, then by its place in the log."""
+    place = copy.place
+    return copy.stored_at, place.incarnation, place.partition, place.offset, place.position
+
+
 def principal(copies: list[Copy]) -> Copy:
-    """The copy that says what became of the event: the one that counts, else the one that may still count."""
+    """The copy that says what became of the event: of ``copies``, oldest first, those that were corrected follow the
+    last correction that took effect. Without one it is the copy that counts, else the one that may still count.
+    """
+    corrections = [copy for copy in copies if copy.corrects]
+    if corrections:
+        return corrections[-1]
     return min(copies, key=lambda copy: (RANK[copy.fate], copy.stored_at))
+
+
+def taken_back(copies: list[Copy], retraction: Copy) -> Copy | None:
+    """The copy that had counted until a retraction; None when none did, such as for a held event."""
+    before = copies[: copies.index(retraction)]
+    was = principal(before) if before else None
+    return was if was is not None and was.fate == "stored" else None
 
 
 def as_copy(connection: Connection, topic: str, merchant_id: str, row: dict[str, object]) -> Copy:

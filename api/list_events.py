@@ -1,4 +1,4 @@
-"""A merchant's events, the newest first, page by page. Every copy is listed, with its fate."""
+"""A merchant's events, the newest first, page by page. Every copy and correction is listed, with its fate."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from api.find_copies import EVENT_COLUMNS, as_texts
 from clickhouse.client import UsageStore
 from core.db import transaction
 
-Fate = Literal["stored", "duplicate", "conflict", "held", "rejected"]
+Fate = Literal["stored", "duplicate", "conflict", "held", "rejected", "retraction"]
 
 PAGE_EVENTS_MAX = 1_000
 
@@ -139,6 +139,8 @@ def event_json(row: dict[str, Any]) -> dict[str, Any]:
         "stored_at": row["stored_at"].isoformat(),
         "fate": row["fate"],
         "reason": row["reason"] or None,
+        "action": row["action"],
+        "correction_id": row["correction_id"] or None,
         "properties": as_texts(row["properties"]),
         "lies": {
             "incarnation": row["incarnation"],

@@ -1,15 +1,14 @@
-"""Which windows an event was counted in, and with what, by the stream's own code and the block's own catalog."""
+"""Which windows an event was counted in, and with what, by the stream's own code and the rules that hold for it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
-import numpy as np
 import polars as pl
 import pyarrow as pa
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, text
 
 from api.find_copies import Copy
 from catalog.snapshot import SUBJECTS, Snapshot, as_meter
@@ -17,9 +16,23 @@ from catalog.tables import meters
 from catalog.version import holds_at
 from ingest.event import ENVELOPE_SCHEMA
 from streams.compiled import compile_catalog
-from streams.measure import measure
+from streams.contribution import contributions
 from streams.rows import DELIVERED_COLUMNS
-from streams.window import BlockPlace, window_deltas
+
+EVENT_SCHEMA = pa.schema(
+    [
+        *ENVELOPE_SCHEMA,
+        pa.field("customer_id", pa.string(), nullable=False),
+        *(pa.field(name, kind, nullable=False) for name, kind in DELIVERED_COLUMNS),
+    ]
+)
+# Meters that counted the minute anew after the event was stored, each by its youngest fill.
+FILLS = text("""
+    SELECT DISTINCT ON (meter_id) meter_id, catalog_version, filled_at FROM stream_fills
+    WHERE merchant_id = :merchant_id AND partition = :partition AND starts_at <= :occurred_at
+        AND ends_at > :occurred_at AND filled_at > :stored_at
+    ORDER BY meter_id, filled_at DESC
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +40,7 @@ class WindowOf:
     """A minute of a meter, customer and group that an event added to.
 
     ``quantity`` is what the event brought (1 for a count); ``value`` is the text that a unique meter lists, else None.
+    ``counted_at`` is when that was stored: with the event, or by a fill of the meter since.
     """
 
     meter_id: str
@@ -36,36 +50,50 @@ class WindowOf:
     group: str
     quantity: Decimal | None
     value: str | None
+    counted_at: datetime
 
 
 def windows_of(connection: Connection, merchant_id: str, copy: Copy) -> list[WindowOf]:
     """The windows of a stored copy, by meter. Empty when no meter's filters let it through."""
-    version = copy.block.catalog_version
-    if version is None:
+    if copy.block.catalog_version is None:
         return []
+    bound = {"merchant_id": merchant_id, "partition": copy.place.partition}
+    bound |= {"occurred_at": copy.occurred_at, "stored_at": copy.stored_at}
+    fills = {row.meter_id: row for row in connection.execute(FILLS, bound)}
+    versions = {copy.block.catalog_version, *(fill.catalog_version for fill in fills.values())}
+    found: list[WindowOf] = []
+    for version in sorted(versions):
+        for window in windows_by(connection, merchant_id, copy, version):
+            fill = fills.get(window.meter_id)
+            if version == (copy.block.catalog_version if fill is None else fill.catalog_version):
+                found.append(window if fill is None else replace(window, counted_at=fill.filled_at))
+    return sorted(found, key=lambda window: window.meter)
+
+
+def windows_by(connection: Connection, merchant_id: str, copy: Copy, version: int) -> list[WindowOf]:
+    """The windows of a copy by the rules of one catalog version."""
     rows = connection.execute(select(meters).where(meters.c.merchant_id == merchant_id, holds_at(meters, version)))
     customers = pl.DataFrame([(merchant_id, copy.subject, copy.customer_id)], schema=SUBJECTS, orient="row")
     catalog = compile_catalog(Snapshot(version, tuple(map(as_meter, rows)), customers))
-    events = as_events(merchant_id, copy)
-    place = BlockPlace(copy.stored_at, copy.place.incarnation, copy.place.partition, copy.block.first)
-    windows, uniques = window_deltas(events, measure(events, catalog), np.array([True]), catalog, place)
-    listed = {(row["meter_id"], row["group_key"]): row["value"] for row in uniques.to_pylist()}
+    minute = copy.occurred_at.replace(second=0, microsecond=0)
+    plain = {"count": Decimal(1), "unique": None}
     return [
         WindowOf(
             meter_id=row["meter_id"],
             meter=row["meter"],
             aggregation=row["aggregation"],
-            minute=row["window_start"],
+            minute=minute,
             group=row["group_key"],
-            quantity=None if row["aggregation"] == "unique" else row["sum"],
-            value=listed.get((row["meter_id"], row["group_key"])),
+            quantity=plain.get(row["aggregation"], row["value"]),
+            value=row["text"],
+            counted_at=copy.stored_at,
         )
-        for row in windows.to_pylist()
+        for row in contributions(as_events(merchant_id, copy), catalog).iter_rows(named=True)
     ]
 
 
 def as_events(merchant_id: str, copy: Copy) -> pa.Table:
-    """The copy as the stream saw it: one row of an envelope, with its place in the log."""
+    """The copy as the stream keeps it: one event with its customer and its place in the log."""
     row = {
         "key": copy.key,
         "body_hash": copy.body_hash,
@@ -74,11 +102,12 @@ def as_events(merchant_id: str, copy: Copy) -> pa.Table:
         "source": copy.source,
         "type": copy.type,
         "subject": copy.subject,
+        "customer_id": copy.customer_id,
         "occurred_at": copy.occurred_at,
         "received_at": copy.received_at,
         "properties": list(copy.properties.items()),
         "kafka_offset": copy.place.offset,
         "position": copy.place.position,
     }
-    schema = pa.schema([*ENVELOPE_SCHEMA, *(pa.field(name, kind, nullable=False) for name, kind in DELIVERED_COLUMNS)])
-    return pa.Table.from_arrays([pa.array([row[field.name]], field.type) for field in schema], schema=schema)
+    columns = [pa.array([row[field.name]], field.type) for field in EVENT_SCHEMA]
+    return pa.Table.from_arrays(columns, schema=EVENT_SCHEMA)
