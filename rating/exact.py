@@ -44,10 +44,10 @@ def product(left: pl.Expr, right: pl.Expr) -> pl.Expr:
 
 
 def plus(left: pl.Expr, right: pl.Expr) -> pl.Expr:
-    """The sum of two integers; null where it does not fit or where either is null."""
-    # Written so that no step of the check can wrap itself: each side stays within the bounds of 38 digits.
-    fits = pl.when(right >= 0).then(left <= whole(LARGEST) - right).otherwise(left >= whole(-LARGEST) - right)
-    return pl.when(fits).then(left + right).otherwise(None)
+    """The sum of two integers of at most 38 digits; null where it does not fit or where either is null."""
+    # A sum that wraps 128 bits comes out beyond 1.4 x 10^38 on the other side, so the bounds catch it as well.
+    total = left + right
+    return pl.when(total.is_between(whole(-LARGEST), whole(LARGEST))).then(total).otherwise(None)
 
 
 def minus(left: pl.Expr, right: pl.Expr) -> pl.Expr:
@@ -101,4 +101,8 @@ def cost(quantity: pl.Expr, finer: pl.Expr, unit_price: pl.Expr) -> pl.Expr:
 
     Exact, but for what a finer quantity has below the 24th place: that is rounded once, halves away from zero.
     """
-    return plus(product(quantity, unit_price), scaled(finer.cast(UNITS), unit_price))
+    price_high, price_low = cut(unit_price, ONE)
+    below = finer.cast(UNITS).abs()
+    # Each part of it has fewer than 32 digits: the finer places are below 10^12, and a price is not negative.
+    fraction = below * price_high + (below * price_low + whole(ONE // 2)) // whole(ONE)
+    return plus(product(quantity, unit_price), fraction * finer.cast(UNITS).sign())
