@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from streams.rows import EVENTS
+from ingest.event import event_key
+from streams.block import Counts
+from streams.history import Before
+from streams.plan import Intent
+from streams.rows import EVENTS, WINDOWS
 from streams.store_memory import MemoryStore
-from tests.streams.builders import Said
+from tests.streams.builders import NOON, Said, minutes
 from tests.streams.correction_oracle import fates_of
 from tests.streams.stories import (
     Corrected,
     Deployment,
+    Filled,
     Told,
     amend,
     backfill,
+    message_of,
     release,
     retract,
 )
@@ -112,3 +120,51 @@ def test_each_action_on_each_state(state: str, action: str, content: str, expect
         counts.stored + counts.duplicates + counts.conflicts + counts.held + counts.rejected + counts.retractions == 1
     )
     assert len(block.seal.dead_letters) == counts.rejected
+
+
+def test_a_second_delivery_is_left_out_whole() -> None:
+    """Corrections and fills alike: the journal may bring a message again."""
+    store = MemoryStore()
+    deployment = Deployment(store)
+    deployment.tell([GOOD], [retract("1")], Filled("mtr_mer_a_sum", 0, 5))
+    before = {table: rows.num_rows for table, rows in store.tables.items()}
+    partition = deployment.claim()
+    log = [message_of([retract("1")], 1), message_of(Filled("mtr_mer_a_sum", 0, 5), 2)]
+    again = [replace(message, offset=3 + place) for place, message in enumerate(log)]
+
+    first, second = (partition.advance([message]).counts for message in again)
+
+    assert first == Counts(redelivered=1)
+    assert second == Counts()
+    assert {table: rows.num_rows for table, rows in store.tables.items()} == before
+    assert len(deployment.ledger.fills(partition.claimed.lease)) == 1
+
+
+def test_a_fill_measures_a_busy_span_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the rows that it makes of all at once."""
+    rows = []
+    for at_once in (200_000, 1):
+        monkeypatch.setattr("streams.fill.EVENTS_AT_ONCE", at_once)
+        store = MemoryStore()
+        events = [Said(str(n), {"v": str(n), "u": "a", "g": "x"}, at=minutes(n // 3)) for n in range(12)]
+        Deployment(store).tell(events, [retract("4")], Filled("mtr_mer_a_last", 0, 3))
+        rows.append(store.tables[WINDOWS].to_pylist())
+
+    assert rows[0] == rows[1]
+    assert sum(row["restates"] for row in rows[0] if row["meter"] == "last") > 1
+
+
+def test_rows_of_given_up_blocks_are_not_looked_at() -> None:
+    """An insert that ended after its block was given up leaves rows of events that nobody sealed."""
+    store = MemoryStore()
+    deployment = Deployment(store)
+    deployment.tell([GOOD])
+    deployment.tell([OTHER])
+    intent = Intent(1, 0, 0, 0, NOON)
+    before = Before(0, NOON.replace(year=2024), (intent,))
+
+    key = event_key("mer_a", "", "1")
+    found = store.history.rows_of(before, ["mer_a"], [key])
+
+    assert store.tables[EVENTS].num_rows == 2
+    assert [row["block_first"] for row in found.to_pylist()] == [1]

@@ -16,6 +16,7 @@ from ingest.event import ENVELOPE_SCHEMA, Envelope
 from streams.decode import Message, Readable, Unreadable, gather, read_message
 from streams.sequences import SealedSequences
 from tests.streams.builders import PRODUCER, Said, batch, envelope, messages
+from tests.streams.stories import Filled, message_of, retract
 
 NOTHING = SealedSequences()
 
@@ -121,3 +122,27 @@ def test_a_long_run_of_unreadable_messages_stops_us() -> None:
     assert kept.unreadable_run == 1
     with pytest.raises(Stop, match="4 unreadable messages in a row"):
         gather([unreadable(0), unreadable(1)], NOTHING, 2, unreadable_run_max=3)
+
+
+def test_a_message_of_corrections_stands_alone() -> None:
+    """It brings as many rows as corrections; a fill brings none."""
+    corrections, fill = message_of([retract("1"), retract("2")], 4), message_of(Filled("mtr_1", 0, 5), 5)
+    for message, rows in ((corrections, 2), (fill, 0)):
+        assert isinstance(message, Readable)
+        found = read_message(message.offset, *encode_envelope(message.envelope))
+        assert isinstance(found, Readable)
+        assert (found.rows, found.alone) == (rows, True)
+
+
+def test_corrections_that_no_door_sends_are_unreadable() -> None:
+    """One key twice, or an action that nobody knows: the whole message is set aside."""
+    message = message_of([retract("1"), retract("2")], 4)
+    assert isinstance(message, Readable)
+    good = message.envelope.events
+    twice = pa.concat_batches([good, good])
+    actions = good.schema.names.index("action")
+    strange = good.set_column(actions, good.schema.field(actions), pa.array([1, 9], pa.int8()))
+    for events in (twice, strange):
+        found = read_message(4, *encode_envelope(Envelope(PRODUCER, 5, events)))
+        assert isinstance(found, Unreadable)
+        assert (found.code, found.alone) == ("envelope_unreadable", False)
