@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from catalog.version import current_version
@@ -59,6 +59,8 @@ def look(parts: ReleaseParts, sender: LogSender, seen: Seen, every_s: float) -> 
     if not due:
         return None
     turn = release_turn(parts, sender)
+    if turn.sent or turn.ended:
+        get_logger("releaser").info("released", **asdict(turn))
     seen.again = version != seen.version or bool(turn.sent)
     seen.version, seen.looked_at_s = version, now_s
     return turn

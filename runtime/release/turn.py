@@ -22,7 +22,6 @@ from core.clock import Clock
 from core.db import transaction
 from core.errors import Conflict, Transient
 from core.ids import new_id
-from core.logs import get_logger
 from ingest.backfill import MOVING, Backfill, end, find_backfill, list_backfills
 from runtime.release.find import find_held, find_met
 from runtime.release.find_backfilled import to_release, to_retract
@@ -91,11 +90,6 @@ def release_turn(parts: ReleaseParts, sender: LogSender) -> Turn:
         )
         turn.events = send_all(parts, sender, batches)
         turn.corrections = send_all(parts, sender, find_met(parts.store))
-    if turn.sent or turn.ended:
-        log = get_logger("releaser")
-        log.info(
-            "released", events=turn.events, corrections=turn.corrections, backfilled=turn.backfilled, ended=turn.ended
-        )
     return turn
 
 
