@@ -16,7 +16,7 @@ from rating.shapes import number
 
 # Null is what a price does not say. A rounding is a mode and the unit, in integers of scale 12, that it rounds to.
 ADJUSTMENT_TERMS: Final[Schema] = {
-    "price_id": pl.String(),
+    "price_number": pl.UInt32(),
     "op": pl.String(),
     "factor": QUANTITY,
     "conversion_mode": pl.String(),
@@ -38,7 +38,7 @@ ADJUSTMENT_TERMS: Final[Schema] = {
 
 
 def read_adjustments(definition: Definition) -> dict[str, object] | None:
-    """The row of a price (without ``price_id``), or ``None`` when the price is its model alone."""
+    """The row of a price (without ``price_number``), or ``None`` when the price is its model alone."""
     conversion, rounding = part(definition, "unit_conversion"), part(definition, "round_quantity")
     commitment, discount = part(definition, "commitment"), definition.get("discount_percent")
     found = {

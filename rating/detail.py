@@ -9,7 +9,6 @@ import polars as pl
 
 from core.frames import Schema, checked
 from rating.charge import QUANTITY
-from rating.shapes import EVENT_LINES, GROUP_LINES
 
 # Any number of rows per (subscription_id, price_id); ``order`` is the order of the log, ``value`` the amount.
 USAGE_EVENTS: Final[Schema] = {
@@ -33,7 +32,7 @@ SEPARATOR: Final = "\x1e"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detail:
-    """Events (EVENT_LINES or USAGE_EVENTS) and groups (GROUP_LINES or USAGE_GROUPS); ``None`` where there are none."""
+    """Events (USAGE_EVENTS) and groups (USAGE_GROUPS), or both by ``line``; ``None`` where there are none."""
 
     events: pl.DataFrame | None = None
     groups: pl.DataFrame | None = None
@@ -43,19 +42,21 @@ class Detail:
         keys = lines.select("line", *LINE)
         events, groups = self.events, self.groups
         if events is not None:
-            joined = keys.join(checked(events, USAGE_EVENTS), on=LINE).select("line", "price_id", "order", "value")
-            events = checked(joined.sort("line", "order", "value"), EVENT_LINES).drop("price_id")
+            joined = keys.join(checked(events, USAGE_EVENTS), on=LINE).select("line", "order", "value")
+            events = joined.sort("line", "order", "value")
         if groups is not None:
-            joined = keys.join(checked(groups, USAGE_GROUPS), on=LINE).select("line", "price_id", "group", "value")
-            groups = checked(joined.sort("line", "group", "value"), GROUP_LINES).drop("price_id")
+            joined = keys.join(checked(groups, USAGE_GROUPS), on=LINE).select("line", "group", "value")
+            groups = joined.sort("line", "group", "value")
         return Detail(events, groups)
 
-    def texts(self) -> pl.DataFrame:
-        """Rows of (line, detail): all that the detail of a line says, as the text that goes under its hash."""
+    def with_texts(self, lines: pl.DataFrame) -> pl.DataFrame:
+        """Add ``detail``: all that is said of a line, as it goes under its hash; null where that is nothing."""
         parts = [
             frame.select("line", text=pl.concat_str(first, "value", separator="=", ignore_nulls=True))
             for frame, first in ((self.events, "order"), (self.groups, "group"))
             if frame is not None
         ]
-        told = pl.concat([pl.DataFrame(schema={"line": pl.UInt32(), "text": pl.String()}), *parts])
-        return told.group_by("line", maintain_order=True).agg(detail=pl.col("text").str.join(SEPARATOR))
+        if not parts:
+            return lines.with_columns(detail=pl.lit(None, dtype=pl.String))
+        told = pl.concat(parts).group_by("line", maintain_order=True).agg(detail=pl.col("text").str.join(SEPARATOR))
+        return lines.join(told, on="line", how="left", maintain_order="left")

@@ -38,8 +38,7 @@ def rate(usage: pl.DataFrame, prices: pl.DataFrame, detail: Detail | None = None
         found, refused = detail.of(lines), read.refused
     worked = work_out(lines, read, found)
     finished = explained(worked, refused, problems(lines, read, found)).with_columns(price=pl.col("definition"))
-    hashed = finished.join(found.texts(), on="line", how="left", maintain_order="left")
-    return checked(hashed.with_columns(input_hash=input_hash()), RATED_LINES)
+    return checked(found.with_texts(finished).with_columns(input_hash=input_hash()), RATED_LINES)
 
 
 def measured(usage: pl.DataFrame, prices: pl.DataFrame) -> pl.DataFrame:
@@ -62,13 +61,14 @@ def explained(lines: pl.DataFrame, refused: pl.DataFrame, told: pl.DataFrame) ->
     ``refused`` are the prices that cannot be charged, ``told`` the lines that their model could not charge.
     """
     overflow = pl.when(pl.col("amount").is_null()).then(pl.lit(OVERFLOW))
-    found = (
-        lines.lazy()
-        .join(refused.lazy(), on="price_id", how="left", maintain_order="left")
-        .join(told.lazy(), on="line", how="left", maintain_order="left", suffix="_told")
-        .with_columns(parked_reason=pl.coalesce("problem", "refused", "problem_told", overflow))
-        .collect()
-    )
+    reasons = ["problem"]
+    if not refused.is_empty():
+        lines = lines.join(refused, on="price_id", how="left", maintain_order="left")
+        reasons.append("refused")
+    if not told.is_empty():
+        lines = lines.join(told, on="line", how="left", maintain_order="left", suffix="_told")
+        reasons.append("problem_told")
+    found = lines.with_columns(parked_reason=pl.coalesce(*reasons, overflow))
     if found["parked_reason"].null_count() == found.height:
         return found
     good = pl.col("parked_reason").is_null()

@@ -17,7 +17,7 @@ from rating.exact import UNITS
 # What most models are charged by: one row per tier of a price. ``flat_at_zero`` says whether the flat price of the
 # first tier is due where nothing was used, ``size`` how many units one priced thing has.
 TIER_TERMS: Final[Schema] = {
-    "price_id": pl.String(),
+    "price_number": pl.UInt32(),
     "tier": pl.UInt32(),
     "from": QUANTITY,
     "to": QUANTITY,
@@ -32,7 +32,7 @@ TIER_TERMS: Final[Schema] = {
 # its sign. A quantity that does not fit is null, and so is then the amount.
 LINES: Final[Schema] = {
     "line": pl.UInt32(),
-    "price_id": pl.String(),
+    "price_number": pl.UInt32(),
     "quantity": QUANTITY,
     "finer": pl.Int64(),
 }
@@ -40,7 +40,7 @@ LINES: Final[Schema] = {
 # What a model by event is given: each line with its events in their order; one of nulls where there are none.
 EVENT_LINES: Final[Schema] = {
     "line": pl.UInt32(),
-    "price_id": pl.String(),
+    "price_number": pl.UInt32(),
     "order": pl.Int64(),
     "value": QUANTITY,
 }
@@ -48,7 +48,7 @@ EVENT_LINES: Final[Schema] = {
 # What a model by group is given: each line with its groups; one of nulls where there are none.
 GROUP_LINES: Final[Schema] = {
     "line": pl.UInt32(),
-    "price_id": pl.String(),
+    "price_number": pl.UInt32(),
     "group": pl.String(),
     "value": QUANTITY,
 }
@@ -66,7 +66,7 @@ Tier = dict[str, str | None]
 class Model:
     """One way to charge.
 
-    ``read`` turns a definition, as the catalog checked it, into the rows of its terms (without ``price_id``).
+    ``read`` turns a definition, as the catalog checked it, into the rows of its terms (without ``price_number``).
     ``charge`` joins what it is given (``by`` quantity LINES, by event EVENT_LINES, by group GROUP_LINES) with terms
     of the schema ``terms`` and answers STEPS, at least one row a line. ``problems`` finds what keeps lines from being
     charged: rows of (line, problem).

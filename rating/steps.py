@@ -17,7 +17,7 @@ Rounding to money is no step of rating at all: it happens once, on the invoice l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -36,7 +36,7 @@ from rating.quantity_steps import (
     split_included,
     take_free_units,
 )
-from rating.shapes import EVENT_LINES, GROUP_LINES, LINES, STEPS, completed
+from rating.shapes import EVENT_LINES, GROUP_LINES, LINES, STEPS, Model, completed
 from rating.terms import ReadPrices
 
 Step = Callable[[pl.DataFrame], tuple[pl.DataFrame, pl.DataFrame]]
@@ -60,11 +60,10 @@ def work_out(lines: pl.DataFrame, prices: ReadPrices, detail: Detail) -> pl.Data
 
     A line whose price was refused has no terms, meets no model and gets neither.
     """
-    plain = lines.select("line", "price_id", "quantity", pl.lit(0, dtype=pl.Int64).alias("finer"))
-    priced = price(plain, prices, detail, (*BEFORE_PRICE,))
+    priced = price(numbered(lines, prices), prices, detail, BEFORE_PRICE)
     worked, steps = priced.totals, priced.steps
     if not priced.adjusted.is_empty():
-        committed = priced.adjusted.join(commitments(prices), on="price_id", how="left", maintain_order="left")
+        committed = priced.adjusted.join(commitments(prices), on="price_number", how="left", maintain_order="left")
         adjusted, told = in_turn(committed, AFTER_COMMITMENT)
         worked = replaced(worked, adjusted)
         steps = by_line([steps, told])
@@ -75,11 +74,11 @@ def work_out(lines: pl.DataFrame, prices: ReadPrices, detail: Detail) -> pl.Data
 
 def price(lines: pl.DataFrame, prices: ReadPrices, detail: Detail, before: Sequence[Step]) -> Priced:
     """What LINES cost by their model and what stands beside it, up to and without the commitment."""
-    adjusted = in_parts(lines.join(prices.adjustments, on="price_id", maintain_order="left"))
+    adjusted = in_parts(lines.join(prices.adjustments, on="price_number", maintain_order="left"))
     adjusted, told_before = in_turn(adjusted, before)
-    plain = lines.join(prices.adjustments, on="price_id", how="anti", maintain_order="left")
+    plain = lines.join(prices.adjustments, on="price_number", how="anti", maintain_order="left")
     ready = pl.concat([plain.select(list(LINES)), as_lines(adjusted).select(list(LINES))])
-    charged_steps = charged(ready.lazy(), prices, detail)
+    charged_steps = charged(ready, prices, detail)
     totals = totals_of(charged_steps)
     with_amounts = adjusted.join(totals, on="line", how="left", maintain_order="left")
     adjusted, told_after = in_turn(with_amounts, AFTER_PRICE)
@@ -97,41 +96,52 @@ def in_turn(lines: pl.DataFrame, steps: Sequence[Step]) -> tuple[pl.DataFrame, p
     return lines, pl.concat(told)
 
 
-def charged(lines: pl.LazyFrame, prices: ReadPrices, detail: Detail) -> pl.DataFrame:
+def charged(lines: pl.DataFrame, prices: ReadPrices, detail: Detail) -> pl.DataFrame:
     """The STEPS of all models, sorted by line."""
     by_model = [
-        completed(model.charge(given_to(model.by, lines, terms, detail), terms))
-        for name, model in MODELS.items()
-        if not (terms := prices.terms[name].lazy()).limit(1).collect().is_empty()
+        completed(model.charge(given_to(model.by, own.lazy(), detail), prices.terms[name].lazy()))
+        for name, model, own in lines_by_model(lines, prices)
     ]
     return pl.concat(by_model or [pl.LazyFrame(schema=STEPS)]).sort("line", maintain_order=True).collect()
 
 
-def given_to(by: str, lines: pl.LazyFrame, terms: pl.LazyFrame, detail: Detail) -> pl.LazyFrame:
+def lines_by_model(lines: pl.DataFrame, prices: ReadPrices) -> Iterator[tuple[str, Model, pl.DataFrame]]:
+    """The lines of each model that has any."""
+    named = lines.join(prices.numbers.select("price_number", "model"), on="price_number", maintain_order="left")
+    for (name,), own in named.partition_by("model", as_dict=True, include_key=False, maintain_order=True).items():
+        yield str(name), MODELS[str(name)], own
+
+
+def numbered(lines: pl.DataFrame, prices: ReadPrices) -> pl.DataFrame:
+    """LINES of the lines whose price could be read."""
+    known = lines.join(prices.numbers, on="price_id", maintain_order="left")
+    return known.select("line", "price_number", "quantity", pl.lit(0, dtype=pl.Int64).alias("finer"))
+
+
+def given_to(by: str, lines: pl.LazyFrame, detail: Detail) -> pl.LazyFrame:
     """The lines as a model reads them: their quantities, their events in order, or their groups."""
     if by == "quantity":
         return lines
-    own = lines.join(terms.select("price_id").unique(), on="price_id", how="semi", maintain_order="left")
     if by == "event":
         if detail.events is None:
             # The whole quantity as one event: prices that would charge it otherwise have been refused.
-            return own.select("line", "price_id", order=pl.lit(0, dtype=pl.Int64), value="quantity")
-        return own.join(detail.events.lazy(), on="line", how="left", maintain_order="left").select(list(EVENT_LINES))
-    groups = pl.LazyFrame(schema=GROUP_LINES) if detail.groups is None else detail.groups.lazy()
-    return own.join(groups.drop("price_id", strict=False), on="line", how="left", maintain_order="left").select(
-        list(GROUP_LINES)
-    )
+            return lines.select("line", "price_number", order=pl.lit(0, dtype=pl.Int64), value="quantity")
+        events = lines.join(detail.events.lazy(), on="line", how="left", maintain_order="left")
+        return events.select(list(EVENT_LINES))
+    groups = pl.LazyFrame(schema=GROUP_LINES).drop("price_number") if detail.groups is None else detail.groups.lazy()
+    return lines.join(groups, on="line", how="left", maintain_order="left").select(list(GROUP_LINES))
 
 
 def problems(lines: pl.DataFrame, prices: ReadPrices, detail: Detail) -> pl.DataFrame:
     """Rows of (line, problem) for lines that their model cannot charge."""
-    plain = lines.lazy().with_columns(finer=pl.lit(0, dtype=pl.Int64))
-    found = [
-        model.problems(given_to(model.by, plain, terms, detail), terms).collect()
-        for name, model in MODELS.items()
-        if model.problems and not (terms := prices.terms[name].lazy()).limit(1).collect().is_empty()
-    ]
-    return pl.concat([pl.DataFrame(schema={"line": pl.UInt32(), "problem": pl.String()}), *found])
+    found = [pl.DataFrame(schema={"line": pl.UInt32(), "problem": pl.String()})]
+    if any(MODELS[name].problems for name in prices.numbers["model"].unique()):
+        found += [
+            model.problems(given_to(model.by, own.lazy(), detail), prices.terms[name].lazy()).collect()
+            for name, model, own in lines_by_model(numbered(lines, prices), prices)
+            if model.problems is not None
+        ]
+    return pl.concat(found)
 
 
 def totals_of(steps: pl.DataFrame) -> pl.DataFrame:
@@ -169,12 +179,12 @@ def commitments(prices: ReadPrices) -> pl.DataFrame:
     """
     terms = prices.adjustments
     by_amount = terms.filter(pl.col("committed_amount").is_not_null()).select(
-        "price_id", commitment=product(units(pl.col("committed_amount")), whole(ONE))
+        "price_number", commitment=product(units(pl.col("committed_amount")), whole(ONE))
     )
     wanted = terms.filter(pl.col("committed_quantity").is_not_null()).with_row_index("line")
     if wanted.is_empty():
         return by_amount
-    lines = wanted.select("line", "price_id", quantity="committed_quantity", finer=pl.lit(0, dtype=pl.Int64))
+    lines = wanted.select("line", "price_number", quantity="committed_quantity", finer=pl.lit(0, dtype=pl.Int64))
     priced = price(lines, prices, Detail(), (split_included,))
-    by_quantity = lines.join(priced.totals, on="line").select("price_id", commitment=pl.col("worked").cast(UNITS))
+    by_quantity = lines.join(priced.totals, on="line").select("price_number", commitment=pl.col("worked").cast(UNITS))
     return pl.concat([by_amount, by_quantity])

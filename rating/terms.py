@@ -19,6 +19,8 @@ from rating.models.percentage import PER_EVENT
 from rating.shapes import Terms
 
 REFUSED: Final[Schema] = {"price_id": pl.String(), "refused": pl.String()}
+# The good prices. Numbers are joined instead of ids, because a million lines share few prices.
+NUMBERS: Final[Schema] = {"price_id": pl.String(), "price_number": pl.UInt32(), "model": pl.String()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class ReadPrices:
     ``beyond`` are prices that a quantity alone does not charge, with what they need besides.
     """
 
+    numbers: pl.DataFrame
     terms: dict[str, pl.DataFrame]
     adjustments: pl.DataFrame
     refused: pl.DataFrame
@@ -39,19 +42,21 @@ def read_prices(prices: pl.DataFrame) -> ReadPrices:
     distinct = prices.select("price_id", "model", "definition", "currency").unique("price_id", maintain_order=True)
     rows: dict[str, Terms] = {name: [] for name in MODELS}
     adjustments: Terms = []
-    refused, beyond = [], []
-    for price_id, model, text, currency in distinct.iter_rows():
+    numbers, refused, beyond = [], [], []
+    for number, (price_id, model, text, currency) in enumerate(distinct.iter_rows()):
         try:
             definition = read_price(model, text, currency)
         except Refused as reason:
             refused.append({"price_id": price_id, "refused": reason.message})
             continue
-        rows[model].extend({"price_id": price_id, **row} for row in MODELS[model].read(definition))
+        numbers.append((price_id, number, model))
+        rows[model].extend({"price_number": number, **row} for row in MODELS[model].read(definition))
         if (adjustment := read_adjustments(definition)) is not None:
-            adjustments.append({"price_id": price_id, **adjustment})
+            adjustments.append({"price_number": number, **adjustment})
         if (needed := needs(definition)) is not None:
             beyond.append({"price_id": price_id, "refused": needed})
     return ReadPrices(
+        pl.DataFrame(numbers, schema=NUMBERS, orient="row"),
         {name: pl.DataFrame(rows[name], schema=MODELS[name].terms) for name in MODELS},
         pl.DataFrame(adjustments, schema=ADJUSTMENT_TERMS),
         pl.DataFrame(refused, schema=REFUSED),

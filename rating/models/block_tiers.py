@@ -57,7 +57,7 @@ def charge(lines: pl.LazyFrame, terms: pl.LazyFrame) -> pl.LazyFrame:
     counted = pl.when(ends_here).then(pl.col("quantity")).otherwise(pl.col("to")).reinterpret(dtype=pl.Int128())
     below = pl.when("volume").then(pl.lit(0, dtype=QUANTITY)).otherwise(pl.col("from"))
     return (
-        lines.join(terms, on="price_id", maintain_order="left_right")
+        lines.join(terms, on="price_number", maintain_order="left_right")
         .filter((entered | (pl.col("tier") == 1)) & ~(pl.col("volume") & beyond))
         .with_columns(
             quantity=(counted - units(below)).reinterpret(dtype=QUANTITY),

@@ -30,7 +30,7 @@ def charge(lines: pl.LazyFrame, terms: pl.LazyFrame) -> pl.LazyFrame:
     flat = pl.when(used | pl.col("flat_at_zero")).then("flat_price").otherwise(pl.lit(0, dtype=QUANTITY))
     known = pl.col("quantity").is_not_null()
     return (
-        lines.join(terms, on="price_id")
+        lines.join(terms, on="price_number")
         .with_columns(flat_price=flat)
         .with_columns(amount=pl.when(known).then(product(units(pl.col("flat_price")), whole(ONE))))
     )

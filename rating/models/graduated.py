@@ -38,7 +38,7 @@ def charge(lines: pl.LazyFrame, terms: pl.LazyFrame) -> pl.LazyFrame:
     ends_here = ~above("to").fill_null(value=False)
     inside = pl.when(ends_here).then(pl.col("quantity")).otherwise(pl.col("to")).reinterpret(dtype=pl.Int128())
     return (
-        lines.join(terms, on="price_id", maintain_order="left_right")
+        lines.join(terms, on="price_number", maintain_order="left_right")
         .filter(entered | (pl.col("tier") == 1))
         .with_columns(
             quantity=(inside - units(pl.col("from"))).reinterpret(dtype=QUANTITY),

@@ -21,7 +21,7 @@ from rating.exact import product, units
 from rating.shapes import Model, Terms, number
 
 MATRIX_TERMS: Schema = {
-    "price_id": pl.String(),
+    "price_number": pl.UInt32(),
     "group": pl.String(),
     "tier": pl.UInt32(),
     "unit_price": QUANTITY,
@@ -66,8 +66,8 @@ def matched(groups: pl.LazyFrame, terms: pl.LazyFrame) -> pl.LazyFrame:
     """Each group with its price, or that of the default."""
     named, default = terms.filter(pl.col("group").is_not_null()), terms.filter(pl.col("group").is_null())
     return (
-        groups.join(named, on=["price_id", "group"], how="left", maintain_order="left")
-        .join(default.drop("group"), on="price_id", suffix="_default", maintain_order="left")
+        groups.join(named, on=["price_number", "group"], how="left", maintain_order="left")
+        .join(default.drop("group"), on="price_number", suffix="_default", maintain_order="left")
         .with_columns(
             tier=pl.coalesce("tier", "tier_default"),
             unit_price=pl.coalesce("unit_price", "unit_price_default"),

@@ -37,7 +37,7 @@ def charge(lines: pl.LazyFrame, terms: pl.LazyFrame) -> pl.LazyFrame:
     """One step a line: its packages."""
     packages, least = things("round_up"), pl.col("minimum_packages")
     return (
-        lines.join(terms, on="price_id")
+        lines.join(terms, on="price_number")
         .with_columns(quantity=packages, finer=pl.lit(0, dtype=pl.Int64))
         .with_columns(quantity=pl.when(pl.col("quantity") < least).then(least).otherwise(pl.col("quantity")))
         .with_columns(amount=product(units(pl.col("quantity")), units(pl.col("unit_price"))))

@@ -23,7 +23,7 @@ def read(definition: Definition) -> Terms:
 
 def charge(lines: pl.LazyFrame, terms: pl.LazyFrame) -> pl.LazyFrame:
     """One step a line: all of its units."""
-    return lines.join(terms, on="price_id").with_columns(
+    return lines.join(terms, on="price_number").with_columns(
         amount=cost(units(pl.col("quantity")), pl.col("finer"), units(pl.col("unit_price")))
     )
 

@@ -23,7 +23,7 @@ from rating.exact import LIMB, ONE, group_sum, group_total, plus, product, units
 from rating.shapes import Model, Terms, number
 
 PERCENTAGE_TERMS: Schema = {
-    "price_id": pl.String(),
+    "price_number": pl.UInt32(),
     "rate": QUANTITY,
     "fixed_fee": QUANTITY,
     "event_min": QUANTITY,
@@ -51,7 +51,7 @@ def read(definition: Definition) -> Terms:
 
 def charge(events: pl.LazyFrame, terms: pl.LazyFrame) -> pl.LazyFrame:
     """What was free, what paid, and what minimum and maximum of the events added and took away."""
-    priced = fees(free_parts(in_order(events.join(terms, on="price_id"))))
+    priced = fees(free_parts(in_order(events.join(terms, on="price_number"))))
     first = ("event_min", "event_max", "free_events", "free_amount", "rate", "fixed_fee")
     sums = (
         priced.group_by("line", maintain_order=True)

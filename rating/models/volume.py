@@ -22,7 +22,7 @@ def charge(lines: pl.LazyFrame, terms: pl.LazyFrame) -> pl.LazyFrame:
     """One step a line: all units at the tier that was reached."""
     reached = above("from")
     return (
-        lines.join(terms, on="price_id")
+        lines.join(terms, on="price_number")
         .filter((reached | (pl.col("tier") == 1)) & ~above("to").fill_null(value=False))
         .with_columns(flat_price=flat_if(reached))
         .with_columns(amount=capped(of_tier()))
