@@ -19,7 +19,7 @@ from rating.charge import INSTANT, QUANTITY
 CELL = ("merchant_id", "customer_id", "meter_id")
 
 # What was billed for each period, and until when it counted: by its line, and by line and adjustments together after
-# each adjustment. ``newest`` is 1 for the last word on a period. What was corrected is held against the windows that
+# each adjustment. ``is_last`` is 1 for the last word on a period. What was corrected is held against the windows that
 # it was corrected from.
 LINES = """
     SELECT merchant_id, customer_id, meter_id, aggregation, quantity::text,
@@ -39,7 +39,7 @@ LINES = """
 INSTANTS = ("period_start", "period_end", "cutoff")
 LINES_SCHEMA: Schema = {
     **dict.fromkeys((*CELL, "aggregation", "quantity"), pl.String()),
-    **dict.fromkeys((*INSTANTS, "newest"), pl.Int64()),
+    **dict.fromkeys((*INSTANTS, "is_last"), pl.Int64()),
 }
 INSIDE = """
     stored_at <= {cutoff:DateTime64(6, 'UTC')} AND window_start >= {start:DateTime64(6, 'UTC')}
@@ -178,7 +178,7 @@ def late_events(connection: Connection, store: UsageStore, until: datetime) -> i
     """
     total = 0
     for _start, _end, bound, some in charged_periods(connection):
-        unbilled = some.filter(pl.col("newest") == 1).select(CELL).unique()
+        unbilled = some.filter(pl.col("is_last") == 1).select(CELL).unique()
         if not unbilled.is_empty():
             late = store.query_frame(LATE, bound | {"until": until})
             total += int(unbilled.join(late, on=CELL)["counted"].sum())
