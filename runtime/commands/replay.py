@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace as with_fields
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -52,7 +51,7 @@ def replay_command(
         watcher = Watcher(
             total=lambda events: bar.update(task, total=events), done=lambda events: bar.update(task, advance=events)
         )
-        done = replay(with_fields(parts, topic=wanted.topic), wanted, write=not check, watcher=watcher)
+        done = replay(parts, wanted, write=not check, watcher=watcher)
     said = summary(done, wanted, check=check, seconds=clock.steady_s() - began_s)
     if json:
         sys.stdout.write(orjson.dumps(said).decode() + "\n")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from ingest.correction import FillAsked
 from runtime.audit.blocks import Block
-from runtime.audit.corrected import Before, Place, corrections_again, corrects, fill_again, place_of_block
 from runtime.audit.read_rows import Rows
 from runtime.audit.rebuild import digest_of_rows, windows_again
+from runtime.audit.rebuild_corrected import Earlier, alone_from_events
 from streams.compiled import Compiled
 from streams.rows import EVENTS
 
@@ -31,8 +30,7 @@ class Sources:
     """What rows are made again from, beside a block's own events. Raises ``Stop`` when something stays away."""
 
     catalog: Callable[[int], Compiled]
-    fills: Mapping[Place, FillAsked]
-    before: Before
+    earlier: Earlier
 
 
 def judge(block: Block, stored: Rows, sources: Sources) -> Judged:
@@ -45,11 +43,10 @@ def judge(block: Block, stored: Rows, sources: Sources) -> Judged:
 
 
 def rows_again(block: Block, stored: Rows, sources: Sources) -> Rows:
-    """The block's events with the windows and distinct values that they make."""
+    """The block's events with the windows and distinct values that they make.
+
+    Corrections and fills say windows anew from earlier blocks; what they read of windows must be right by then.
+    """
     catalog = sources.catalog(block.catalog_version)
-    asked = sources.fills.get(place_of_block(block))
-    if asked is not None:
-        return fill_again(block, asked, catalog, sources.before.past(block))
-    if corrects(stored):
-        return corrections_again(block, stored, catalog, sources.before.past(block))
-    return windows_again(stored[EVENTS], block, catalog)
+    again = alone_from_events(stored, block, catalog, sources.earlier)
+    return windows_again(stored[EVENTS], block, catalog) if again is None else again

@@ -7,13 +7,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 
+from sqlalchemy import Connection, select
+
 from clickhouse.client import UsageStore
 from ingest.correction import FillAsked
 from runtime.audit.blocks import Block, together
-from runtime.audit.corrected import Place, place_of_block
+from runtime.audit.rebuild_corrected import as_asked
+from streams.tables import stream_fills
 
 # Blocks are read together up to so many events: few questions, and little memory.
 ROWS_AT_ONCE = 200_000
+# Incarnation, partition and first offset.
+Place = tuple[int, int, int]
 PLACES = """
     SELECT DISTINCT toInt64(incarnation) AS incarnation, toInt64(partition) AS partition,
         toInt64(block_first) AS first_offset
@@ -41,6 +46,17 @@ class Wanted:
         begun = self.until is None or asked.starts_at < self.until
         ended = self.since is not None and asked.ends_at <= self.since
         return begun and not ended and self.merchant_id in {None, asked.merchant_id}
+
+
+def place_of_block(block: Block) -> Place:
+    """By what a block is found."""
+    return block.incarnation, block.partition, block.first_offset
+
+
+def load_fills(connection: Connection, topic: str) -> dict[Place, FillAsked]:
+    """What each block that filled a meter was asked."""
+    found = connection.execute(select(stream_fills).where(stream_fills.c.topic == topic))
+    return {(row.incarnation, row.partition, row.first_offset): as_asked(row) for row in found}
 
 
 def choose(

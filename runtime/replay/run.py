@@ -5,25 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from dataclasses import replace as with_fields
+from functools import partial
 from time import sleep
 
 from core.db import transaction
 from ingest.correction import FillAsked
 from runtime.audit.blocks import Block, load_blocks
-from runtime.audit.corrected import Before, Place, load_fills, place_of_block
 from runtime.audit.read_rows import Rows, read_rows, rows_of_block
+from runtime.audit.rebuild_corrected import Earlier
 from runtime.audit.repair_ledger import sole_repair, without_close
 from runtime.audit.run import AuditParts
 from runtime.audit.scope import open_scope
 from runtime.replay.again import DAMAGED, EQUAL, STALE, Judged, Sources, judge
-from runtime.replay.choose import Wanted, choose
+from runtime.replay.choose import Place, Wanted, choose, load_fills, place_of_block
 from runtime.replay.write import Stores, write_windows
 from streams.catalog_cache import CatalogCache
 from streams.compiled import Compiled
-from streams.ledger_postgres import PostgresLedger
 from streams.retry import Retry, RetryPolicy
 from streams.rows import UNIQUES, WINDOWS
-from streams.store import ClickHouseStore
 
 
 @dataclass
@@ -52,17 +52,17 @@ def replay(parts: AuditParts, wanted: Wanted, *, write: bool, watcher: Watcher |
     Raises ``Conflict`` while a repair or a close runs, ``Transient`` or ``Stop`` when a store does not answer. It
     can be stopped anywhere and done again.
     """
-    watcher = watcher or Watcher()
+    parts, watcher = with_fields(parts, topic=wanted.topic), watcher or Watcher()
     retry = Retry(RetryPolicy(), parts.clock, sleep)
-    stores = Stores(parts.books, parts.store, wanted.topic, retry)
+    stores = Stores(parts.books, parts.store, parts.topic, retry)
     done = Replayed()
-    with alone(parts, wanted.topic) if write else ExitStack():
-        sources = open_sources(stores)
-        batches = retry("choosing blocks", lambda: choose_blocks(parts, wanted, sources.fills))
+    with alone(parts) if write else ExitStack():
+        sources, fills = open_sources(parts, retry), retry("reading fills", lambda: load_asked(parts))
+        batches = retry("choosing blocks", lambda: choose_blocks(parts, wanted, fills))
         watcher.total(sum(block.received for some in batches for block in some))
         for some in batches:
             found = list(judge_all(stores, some, sources))
-            count(done, found, {} if write else sources.fills)
+            count(done, found, {} if write else fills)
             if write:
                 put_right(stores, found)
             watcher.done(sum(block.received for block in some))
@@ -70,28 +70,31 @@ def replay(parts: AuditParts, wanted: Wanted, *, write: bool, watcher: Watcher |
 
 
 @contextmanager
-def alone(parts: AuditParts, topic: str) -> Iterator[None]:
+def alone(parts: AuditParts) -> Iterator[None]:
     """No other repair, and no close: until the end readers may see too little, and a bill must not."""
-    with sole_repair(parts.books, topic), without_close(parts.books):
+    with sole_repair(parts.books, parts.topic), without_close(parts.books):
         yield
 
 
-def open_sources(stores: Stores) -> Sources:
+def open_sources(parts: AuditParts, retry: Retry) -> Sources:
     """What blocks are made again from."""
-    retry, cache = stores.retry, CatalogCache(stores.books)
+    cache = CatalogCache(parts.books)
 
     def catalog(version: int) -> Compiled:
         return retry("reading the catalog", lambda: cache(version))
 
-    with transaction(stores.books) as connection:
-        fills = load_fills(connection, stores.topic)
-    before = Before(PostgresLedger(stores.books), ClickHouseStore(stores.usage), stores.topic, catalog, retry)
-    return Sources(catalog, fills, before)
+    return Sources(catalog, Earlier(parts.books, parts.store, parts.topic, catalog, parts.clock))
+
+
+def load_asked(parts: AuditParts) -> dict[Place, FillAsked]:
+    """The topic's fills by their blocks."""
+    with transaction(parts.books) as connection:
+        return load_fills(connection, parts.topic)
 
 
 def choose_blocks(parts: AuditParts, wanted: Wanted, fills: Mapping[Place, FillAsked]) -> list[list[Block]]:
     """The wanted blocks among those that are sealed now."""
-    scope = open_scope(parts.books, wanted.topic, parts.clock.now())
+    scope = open_scope(parts.books, parts.topic, parts.clock.now())
     with transaction(parts.books) as connection:
         sealed = load_blocks(connection, scope)
     return choose(parts.store, wanted, sealed, fills)
@@ -114,7 +117,8 @@ def judge_all(stores: Stores, some: list[Block], sources: Sources) -> Iterator[F
     )
     for block in some:
         own = rows_of_block(rows, block.first_offset)
-        yield Found(judge(block, own, sources), {table: own[table].num_rows for table in (WINDOWS, UNIQUES)})
+        judged = stores.retry("reading what lay before", partial(judge, block, own, sources))
+        yield Found(judged, {table: own[table].num_rows for table in (WINDOWS, UNIQUES)})
 
 
 def count(done: Replayed, found: list[Found], unwritten: Mapping[Place, FillAsked]) -> None:
