@@ -62,10 +62,11 @@ EXAMPLES = f"""
     WHERE incarnation = {{incarnation:UInt32}} AND partition = {{partition:UInt16}} AND block_first = {{first:UInt64}}
     ORDER BY kafka_offset, position LIMIT {EXAMPLES_MAX}
 """
+# Corrections are no copies: the last one of a key counts, and those before it do not.
 DOUBLED = f"""
     SELECT toString(any(merchant_id)) AS merchant_id, any(event_id) AS event_id, any(toString(source)) AS source,
         toInt64(count()) AS copies, groupArray((toInt64(partition), toInt64(kafka_offset), toInt64(position))) AS places
-    FROM usage_events WHERE fate = 'stored' AND stored_at <= {{cutoff:DateTime64(6, 'UTC')}}
+    FROM usage_events WHERE fate = 'stored' AND action = 'event' AND stored_at <= {{cutoff:DateTime64(6, 'UTC')}}
     GROUP BY key HAVING copies > 1 AND max(stored_at) >= {{since:DateTime64(6, 'UTC')}}
     ORDER BY merchant_id, event_id LIMIT {DOUBLES_MAX}
 """

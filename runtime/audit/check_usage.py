@@ -15,14 +15,14 @@ from runtime.conservation.windows import MeterFault, window_faults
 FINDINGS_MAX = 200
 EVENT_TYPE = text("SELECT event_type FROM meters WHERE meter_id = :meter_id ORDER BY from_version DESC LIMIT 1")
 BEHIND = """
-    SELECT event_id FROM usage_events
+    SELECT event_id FROM usage_counted
     WHERE merchant_id = {merchant_id:String} AND customer_id = {customer_id:String} AND type = {type:String}
-        AND fate = 'stored' AND occurred_at >= {start:DateTime64(6, 'UTC')} AND occurred_at < {end:DateTime64(6, 'UTC')}
+        AND occurred_at >= {start:DateTime64(6, 'UTC')} AND occurred_at < {end:DateTime64(6, 'UTC')}
     ORDER BY occurred_at, key LIMIT 10
 """
 OF_METER = """
-    SELECT event_id FROM usage_events
-    WHERE merchant_id = {merchant_id:String} AND type = {type:String} AND fate = 'stored'
+    SELECT event_id FROM usage_counted
+    WHERE merchant_id = {merchant_id:String} AND type = {type:String}
     ORDER BY occurred_at, key LIMIT 10
 """
 
@@ -30,9 +30,10 @@ OF_METER = """
 def check_usage(connection: Connection, store: UsageStore, scope: Scope) -> Part:
     """Events = windows, windows = charge lines, charge lines = invoices; all of them, wherever the scope starts.
 
-    ``late_events`` counts what was stored after the cut-off of a period already billed: carried over, not lost.
+    ``late_events`` counts what came, went or changed after the cut-off of a period already billed: carried over, not
+    lost.
     """
-    window_events, meter_faults = window_faults(connection, store, scope.topic, scope.cutoff)
+    window_events, meter_faults = window_faults(connection, store, scope.cutoff)
     findings = list(meters_differ(store, meter_faults[:FINDINGS_MAX]))
     findings += charges_differ(connection, store, charge_faults(connection, store)[:FINDINGS_MAX])
     findings += [Finding("invoices_differ", said, {}) for said in invoice_faults(connection)]

@@ -26,13 +26,14 @@ from streams.sequences import SealedSequences
 from streams.store import horizon_start
 from streams.window import BlockPlace, window_deltas
 
-# Blocks of a partition are announced one after the other, so that an earlier time is an earlier block.
+# Blocks of a partition are announced one after the other, so that an earlier time is an earlier block. As in
+# ``streams.rebuild``, corrections claim no keys, but for what a backfill holds.
 CLAIMED_BEFORE = f"""
     SELECT {HIGH} AS high, {LOW} AS low, body_hash AS body, toUInt32(stored_at) AS stored_s
     FROM usage_events
-    WHERE partition = {{partition:UInt16}} AND fate IN ('stored', 'held')
+    WHERE partition = {{partition:UInt16}} AND fate IN ('stored', 'held') AND action IN ('event', 'backfill')
         AND stored_at >= {{since:DateTime64(6, 'UTC')}} AND stored_at < {{before:DateTime64(6, 'UTC')}}
-    ORDER BY high
+    ORDER BY high, low, stored_at, kafka_offset, position
 """
 
 

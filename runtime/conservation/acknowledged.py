@@ -15,28 +15,39 @@ from runtime.traffic.requests import chunk_count, chunk_ordinals
 SHOWN_MAX = 10
 
 # All ids of a plan begin with its seed and a dash, and end with the ordinal.
-IDS = """
-    SELECT toInt64(substring(event_id, 10)) AS ordinal, toInt64(count()) AS copies FROM usage_events
-    WHERE startsWith(event_id, {prefix:String}) AND fate IN {fates:Array(String)} GROUP BY ordinal
+ORDINAL = "toInt64(substring(event_id, 10))"
+COUNTED = f"""
+    SELECT {ORDINAL} AS ordinal, toInt64(count()) AS copies FROM usage_counted
+    WHERE startsWith(event_id, {{prefix:String}}) GROUP BY ordinal
+"""
+SET_ASIDE = f"""
+    SELECT {ORDINAL} AS ordinal, toInt64(count()) AS copies FROM usage_events
+    WHERE startsWith(event_id, {{prefix:String}}) AND fate IN ('held', 'rejected') GROUP BY ordinal
+"""
+# Whoever corrected an event knows better than the plan whether it is to count.
+CORRECTED = f"""
+    SELECT {ORDINAL} AS ordinal, toInt64(count()) AS copies FROM usage_events
+    WHERE startsWith(event_id, {{prefix:String}}) AND action <> 'event' AND fate IN ('stored', 'retraction')
+    GROUP BY ordinal
 """
 
 
 def acknowledged_faults(store: UsageStore, ledger: SimulatorLedger) -> list[str]:
-    """Acknowledged events that are lost, stored twice, or stored without having been acknowledged."""
+    """Acknowledged events that are lost, counted twice, or counted without having been acknowledged."""
     plan = ledger.plan
     _account, stored = account_of(ledger)
-    found = _copies(store, plan, ["stored"])
-    aside = _copies(store, plan, ["held", "rejected"])
-    faults = _named(plan, stored & (found == 0), "was acknowledged and is not stored")
+    found, aside, corrected = (_copies(store, plan, sql) for sql in (COUNTED, SET_ASIDE, CORRECTED))
+    as_sent = corrected == 0
+    faults = _named(plan, stored & (found == 0) & as_sent, "was acknowledged and is not stored")
     faults += _named(plan, found > 1, "is stored more than once")
-    faults += _named(plan, ~stored & (found > 0), "is stored and should not be")
+    faults += _named(plan, ~stored & (found > 0) & as_sent, "is stored and should not be")
     faults += _named(plan, _set_aside(ledger) & (aside == 0), "was acknowledged and is neither held nor rejected")
     return faults
 
 
-def _copies(store: UsageStore, plan: TrafficPlan, fates: list[str]) -> npt.NDArray[np.int64]:
-    """How many copies of each ordinal have one of these fates."""
-    frame = store.query_frame(IDS, {"prefix": f"{plan.source}-", "fates": fates})
+def _copies(store: UsageStore, plan: TrafficPlan, sql: str) -> npt.NDArray[np.int64]:
+    """How many rows of each ordinal a question finds."""
+    frame = store.query_frame(sql, {"prefix": f"{plan.source}-"})
     counts = np.zeros(plan.events, dtype=np.int64)
     inside = frame["ordinal"].to_numpy() < plan.events
     counts[frame["ordinal"].to_numpy()[inside]] = frame["copies"].to_numpy()[inside]

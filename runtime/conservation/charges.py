@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 
 from catalog.read_frame import read_frame
 from clickhouse.client import UsageStore
+from clickhouse.late import late_sql
 from core.frames import Schema
 from core.money import minor_digits
 from rating.charge import INSTANT, QUANTITY
@@ -41,24 +42,28 @@ LINES_SCHEMA: Schema = {
     **dict.fromkeys((*CELL, "aggregation", "quantity"), pl.String()),
     **dict.fromkeys((*INSTANTS, "is_last"), pl.Int64()),
 }
-INSIDE = """
-    stored_at <= {cutoff:DateTime64(6, 'UTC')} AND window_start >= {start:DateTime64(6, 'UTC')}
-    AND window_start < {end:DateTime64(6, 'UTC')} GROUP BY merchant_id, customer_id, meter_id
+DELTAS = """
+    usage_deltas_at(cutoff = {cutoff:DateTime64(6, 'UTC')}) AS d
+    WHERE d.window_start >= {start:DateTime64(6, 'UTC')} AND d.window_start < {end:DateTime64(6, 'UTC')}
 """
-NAMES = "toString(merchant_id) AS merchant_id, customer_id, toString(meter_id) AS meter_id"
+NAMES = "toString(d.merchant_id) AS merchant_id, d.customer_id AS customer_id, toString(d.meter_id) AS meter_id"
 WINDOWS = f"""
     SELECT {NAMES}, toInt64(sum(d.events)) AS counted,
         toDecimal128(sum(toDecimal256(d.sum, 12)), 12) AS total, min(d.min) AS least, max(d.max) AS most,
-        argMax(d.last, (d.last_at, d.last_key)) AS newest
-    FROM usage_windows AS d WHERE {INSIDE}
+        argMax(d.last, (d.last_at, d.last_key)) AS latest
+    FROM {DELTAS} AND NOT d.is_value GROUP BY d.merchant_id, d.customer_id, d.meter_id
+"""
+UNIQUES = f"""
+    SELECT {NAMES}, toInt64(uniqExact(d.value)) AS different
+    FROM {DELTAS} AND d.is_value GROUP BY d.merchant_id, d.customer_id, d.meter_id
 """
 LATE = f"""
-    SELECT {NAMES}, toInt64(sum(d.events)) AS counted FROM usage_windows AS d
-    WHERE stored_at > {{cutoff:DateTime64(6, 'UTC')}} AND stored_at <= {{until:DateTime64(6, 'UTC')}}
-        AND window_start >= {{start:DateTime64(6, 'UTC')}} AND window_start < {{end:DateTime64(6, 'UTC')}}
-    GROUP BY merchant_id, customer_id, meter_id
+    SELECT {NAMES}, toInt64(sum(d.events)) AS counted FROM ([rows]) AS d
+    GROUP BY d.merchant_id, d.customer_id, d.meter_id
 """
-UNIQUES = f"SELECT {NAMES}, toInt64(uniqExact(value)) AS different FROM usage_uniques WHERE {INSIDE}"
+SEEN = "stored_at <= {until:DateTime64(6, 'UTC')}"
+IS_LATE = f"""stored_at > {{cutoff:DateTime64(6, 'UTC')}} AND {SEEN}
+    AND window_start >= {{start:DateTime64(6, 'UTC')}} AND window_start < {{end:DateTime64(6, 'UTC')}}"""
 
 UNLIKE_LINES = text("""
     SELECT count(*) FROM charge_lines AS c
@@ -172,15 +177,16 @@ def charge_faults(connection: Connection, store: UsageStore) -> list[ChargeFault
 
 
 def late_events(connection: Connection, store: UsageStore, until: datetime) -> int:
-    """How often a window of a billed period counted an event that is not billed yet.
+    """How often a window of a billed period counts an event that is not billed yet, or bills one that has changed.
 
-    That is one that was stored after the cut-off of the period's line, or of its last adjustment.
+    That is one that was stored, taken back or amended after the cut-off of the period's line, or of its last
+    adjustment.
     """
     total = 0
     for _start, _end, bound, some in charged_periods(connection):
         unbilled = some.filter(pl.col("is_last") == 1).select(CELL).unique()
         if not unbilled.is_empty():
-            late = store.query_frame(LATE, bound | {"until": until})
+            late = store.query_frame(late_sql(LATE, IS_LATE, SEEN), bound | {"until": until})
             total += int(unbilled.join(late, on=CELL)["counted"].sum())
     return total
 
@@ -201,7 +207,7 @@ def charged_periods(connection: Connection) -> Iterator[Charged]:
 
 def quantity_found() -> pl.Expr:
     """What the windows say of a line, by its aggregation."""
-    columns = {"count": "counted", "sum": "total", "min": "least", "max": "most", "latest": "newest"}
+    columns = {"count": "counted", "sum": "total", "min": "least", "max": "most", "latest": "latest"}
     quantity = pl.col("different").cast(QUANTITY)
     for aggregation, column in columns.items():
         chosen = pl.col("aggregation") == aggregation

@@ -39,7 +39,7 @@ def check_conservation(books: Engine, store: UsageStore, topic: str) -> Conserva
         connection.execute(READ_TOGETHER)
         faults = ledger_faults(connection, topic)
         faults += event_faults(connection, store, topic)
-        window_events, wrong_windows = window_faults(connection, store, topic)
+        window_events, wrong_windows = window_faults(connection, store)
         faults += map(str, wrong_windows)
         faults += map(str, charge_faults(connection, store))
         faults += invoice_faults(connection)

@@ -57,7 +57,11 @@ EVENTS_BY_BLOCK = """
         toInt64(countIf(fate = 'retraction')) AS retractions
     FROM usage_events GROUP BY incarnation, partition, first_offset
 """
-TWICE = "SELECT toInt64(count()) - toInt64(uniqExact(key)) AS twice FROM usage_events WHERE fate = 'stored'"
+# A correction is another row of its key, and no copy.
+TWICE = """
+    SELECT toInt64(count()) - toInt64(uniqExact(key)) AS twice FROM usage_events
+    WHERE fate = 'stored' AND action = 'event'
+"""
 
 
 @dataclass(frozen=True, slots=True)

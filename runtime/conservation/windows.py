@@ -1,8 +1,9 @@
-"""Windows against events: what the meters should have counted, added up again from the stored events themselves."""
+"""Windows against events: what the meters should have counted, added up again from the events that count."""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -13,32 +14,55 @@ from catalog.meter import Meter
 from catalog.snapshot import load_snapshot
 from catalog.version import current_version
 from clickhouse.client import UsageStore
+from clickhouse.exact import MERCHANTS_NAMED_MAX
+from clickhouse.quantity import quantity_sql
 from clickhouse.recompute import Rule, rule_sql
 from clickhouse.report import LATEST
+from rating.meter_rules import load_rules
 
-# The first version at which each meter counted as it does now, and that of the oldest block.
-METER_SINCE = text("SELECT meter_id, min(from_version), max(meter_version) FROM meters GROUP BY meter_id")
-OLDEST_BLOCK = text("SELECT min(catalog_version) FROM stream_blocks WHERE topic = :topic AND state = 'sealed'")
+# Meters that changed their aggregation: their old windows were never made for the new one.
+CHANGED = text("SELECT meter_id FROM meters GROUP BY meter_id HAVING count(DISTINCT aggregation) > 1")
 
-WINDOWS = """
-    SELECT toString(merchant_id) AS merchant_id, toString(meter_id) AS meter_id, sum(events) AS events,
-        toDecimal128(sum(toDecimal256(sum, 12)), 12) AS quantity
-    FROM usage_windows WHERE stored_at <= {cutoff:DateTime64(6, 'UTC')} GROUP BY merchant_id, meter_id
+# Quantities of customers and months, added up: so a wrong least, newest or distinct value shows, and not counts alone.
+WINDOWS = f"""
+    SELECT meter_id, toUInt64(sum(n)) AS events, toString(sum(toDecimal256(part, 12))) AS quantity FROM (
+        SELECT toString(d.meter_id) AS meter_id, sum(d.events) AS n, {quantity_sql("any(d.aggregation)", "d")} AS part
+        FROM usage_deltas_at(cutoff = {{cutoff:DateTime64(6, 'UTC')}}) AS d
+        GROUP BY d.merchant_id, d.customer_id, d.meter_id, toStartOfMonth(d.window_start)
+    ) GROUP BY meter_id
 """
 EVENTS = """
-    SELECT toString(merchant_id) AS merchant_id, count() AS events,
-        toDecimal128(sum([value]), 12) AS quantity
-    FROM usage_events WHERE fate = 'stored' AND stored_at <= {cutoff:DateTime64(6, 'UTC')} AND [counts]
-    GROUP BY merchant_id
+    SELECT merchant_id, toUInt64(sum(n)) AS events, toString(sum(part)) AS quantity FROM (
+        SELECT toString(c.merchant_id) AS merchant_id, count() AS n, [part] AS part FROM ([counted]) AS c
+        GROUP BY c.merchant_id[each]
+    ) GROUP BY merchant_id
 """
+COUNTED = """
+    SELECT merchant_id, customer_id, occurred_at, key, [value] AS value, [text] AS text
+    FROM usage_counted_at(cutoff = {cutoff:DateTime64(6, 'UTC')}) WHERE [merchants] AND [counts]
+"""
+# Counts and sums are the same however they are grouped.
+EACH = ", c.customer_id, toStartOfMonth(c.occurred_at)"
+PARTS = {
+    "count": ("toDecimal256(count(), 12)", ""),
+    "sum": ("sum(c.value)", ""),
+    "min": ("min(c.value)", EACH),
+    "max": ("max(c.value)", EACH),
+    "latest": ("argMax(c.value, (c.occurred_at, c.key))", EACH),
+    "unique": ("toDecimal256(uniqExact(c.text), 12)", EACH),
+}
 
 Counted = tuple[int, Decimal]
+Rules = tuple[Rule, ...]
 NOTHING: Counted = (0, Decimal(0))
 
 
 @dataclass(frozen=True, slots=True)
 class MeterFault:
-    """A meter whose windows are not what the events say: events and quantity, found and expected."""
+    """A meter whose windows are not what the events say: events and quantity, found and expected.
+
+    Quantities are those of customers and months, added up.
+    """
 
     meter: Meter
     found: Counted
@@ -51,56 +75,59 @@ class MeterFault:
         )
 
 
-def window_faults(
-    connection: Connection, store: UsageStore, topic: str, cutoff: datetime = LATEST
-) -> tuple[int, list[MeterFault]]:
+def window_faults(connection: Connection, store: UsageStore, cutoff: datetime = LATEST) -> tuple[int, list[MeterFault]]:
     """How many events all windows count, and the meters whose windows are not what the events say.
 
-    Looks at what was stored until ``cutoff``. A meter that was changed, or added after the first block, has counted
-    a part of the events only: its windows may hold fewer, never more. For meters that sum, the quantities are
-    compared as well.
+    Looks at what counted at ``cutoff``: retractions, amendments and fills until then are part of it. Each event is
+    measured by the rules that the stream had for it, so that meters which came or changed later are compared as well.
     """
-    meters = load_snapshot(connection, current_version(connection)).meters
-    oldest = connection.execute(OLDEST_BLOCK, {"topic": topic}).scalar_one() or 0
-    since = {row[0]: (row[1], row[2]) for row in connection.execute(METER_SINCE)}
+    version = current_version(connection)
+    meters = load_snapshot(connection, version).meters
+    rules = load_rules(connection, [meter.meter_id for meter in meters], version, cutoff)
+    changed = set(connection.execute(CHANGED).scalars())
     counted = load_windows(store, cutoff)
     faults = []
-    for rule, asked in by_rule(meters).items():
-        events = load_events(store, rule, cutoff)
+    for (rule, aggregation), asked in by_rules(meters, rules).items():
+        merchants = sorted({meter.merchant_id for meter in asked})
+        events = load_events(store, rule, aggregation, merchants, cutoff) if rule else {}
         for meter in asked:
             found = counted.get(meter.meter_id, NOTHING)
             expected = events.get(meter.merchant_id, NOTHING)
-            first_version, meter_version = since[meter.meter_id]
-            whole = meter_version == 1 and first_version <= oldest
-            if not agrees(meter, found, expected, whole=whole):
+            if found != expected and (found[0] != expected[0] or meter.meter_id not in changed):
                 faults.append(MeterFault(meter, found, expected))
     return sum(events for events, _quantity in counted.values()), faults
 
 
-def agrees(meter: Meter, found: Counted, expected: Counted, *, whole: bool) -> bool:
-    """Whether windows and events agree; ``whole`` says that the meter saw all events."""
-    if not whole:
-        return found[0] <= expected[0]
-    return found[0] == expected[0] and (meter.aggregation != "sum" or found[1] == expected[1])
-
-
-def by_rule(meters: tuple[Meter, ...]) -> dict[Rule, list[Meter]]:
+def by_rules(meters: tuple[Meter, ...], rules: dict[str, Rules]) -> dict[tuple[Rules, str], list[Meter]]:
     """Meters by what they count, whoever owns them; those that count alike are asked for at once."""
-    groups: dict[Rule, list[Meter]] = defaultdict(list)
+    groups: dict[tuple[Rules, str], list[Meter]] = defaultdict(list)
     for meter in meters:
-        groups[Rule(meter.event_type, meter.value_property, meter.filters)].append(meter)
+        groups[rules[meter.meter_id], meter.aggregation].append(meter)
     return groups
 
 
 def load_windows(store: UsageStore, cutoff: datetime) -> dict[str, Counted]:
-    """Events and sum of all windows, by meter."""
+    """Events and quantity of all windows, by meter."""
     rows = store.query_frame(WINDOWS, {"cutoff": cutoff}).select("meter_id", "events", "quantity").iter_rows()
-    return {meter_id: (events, quantity) for meter_id, events, quantity in rows}
+    return {meter_id: (events, Decimal(quantity)) for meter_id, events, quantity in rows}
 
 
-def load_events(store: UsageStore, rule: Rule, cutoff: datetime) -> dict[str, Counted]:
-    """Events and sum of the stored events that a meter counts, by merchant."""
-    sql = rule_sql(rule, "m")
-    question = EVENTS.replace("[value]", sql.value).replace("[counts]", sql.counts)
-    rows = store.query_frame(question, {"cutoff": cutoff, **sql.parameters}).select("merchant_id", "events", "quantity")
-    return {merchant_id: (events, quantity) for merchant_id, events, quantity in rows.iter_rows()}
+def load_events(
+    store: UsageStore, rules: Rules, aggregation: str, merchant_ids: Collection[str], cutoff: datetime
+) -> dict[str, Counted]:
+    """Events and quantity of the events that meters with these rules count, by merchant."""
+    bound: dict[str, object] = {"cutoff": cutoff}
+    merchants = "1"
+    if len(merchant_ids) <= MERCHANTS_NAMED_MAX:
+        merchants, bound["merchants"] = "merchant_id IN {merchants:Array(String)}", list(merchant_ids)
+    parts = []
+    for place, rule in enumerate(rules):
+        sql = rule_sql(rule, f"r{place}")
+        part = COUNTED.replace("[value]", sql.value).replace("[text]", sql.text)
+        parts.append(part.replace("[merchants]", merchants).replace("[counts]", sql.counts))
+        bound |= sql.parameters
+    quantity, each = PARTS[aggregation]
+    question = EVENTS.replace("[part]", quantity).replace("[each]", each)
+    rows = store.query_frame(question.replace("[counted]", " UNION ALL ".join(parts)), bound)
+    selected = rows.select("merchant_id", "events", "quantity").iter_rows()
+    return {merchant_id: (events, Decimal(quantity)) for merchant_id, events, quantity in selected}

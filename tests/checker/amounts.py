@@ -16,14 +16,26 @@ INSIDE = """
     window_start >= toDateTime({start:Int64}, 'UTC') AND window_start < toDateTime({end:Int64}, 'UTC')
     AND stored_at <= fromUnixTimestamp64Micro({cutoff:Int64}, 'UTC')
 """
+# A partition restates a window when an event of it is taken back or amended: what it said before counts no longer.
+RESTATED = """
+    SELECT merchant_id, customer_id, meter_id, window_start, group_key, partition, max(stored_at) AS since
+    FROM usage_windows WHERE restates = 1 AND stored_at <= fromUnixTimestamp64Micro({cutoff:Int64}, 'UTC')
+    GROUP BY merchant_id, customer_id, meter_id, window_start, group_key, partition
+"""
+STANDING = f"""
+    SELECT * FROM [table] LEFT JOIN ({RESTATED}) AS r
+        USING (merchant_id, customer_id, meter_id, window_start, group_key, partition)
+    WHERE {OF_ZONE} AND {INSIDE} AND stored_at >= r.since
+"""
 WINDOWS = f"""
     SELECT merchant_id, subject, meter, aggregation, toString(sum(w.events)), toString(sum(toDecimal256(w.sum, 12))),
         toString(max(w.max)), toString(argMax(w.last, (w.last_at, w.last_key)))
-    FROM usage_windows AS w WHERE {OF_ZONE} AND {INSIDE} GROUP BY merchant_id, subject, meter, aggregation
+    FROM ({STANDING.replace("[table]", "usage_windows")}) AS w WHERE w.events > 0
+    GROUP BY merchant_id, subject, meter, aggregation
 """
 UNIQUES = f"""
     SELECT merchant_id, subject, meter, 'unique', toString(uniqExact(value)), '0', '0', '0'
-    FROM usage_uniques WHERE {OF_ZONE} AND {INSIDE} GROUP BY merchant_id, subject, meter
+    FROM ({STANDING.replace("[table]", "usage_uniques")}) GROUP BY merchant_id, subject, meter
 """
 END_OF_TIME_US = 4_000_000_000_000_000
 

@@ -15,17 +15,32 @@ ASKED_AT_THE_DOOR = 40
 COUNTED_FATES = {"billed", "late", "parked", "drafted", "open", "unpriced", "uncounted"}
 
 # All ids of a plan begin with its seed and a dash, and end with the ordinal.
-COPIES = """
-    SELECT toInt64(substring(event_id, 10)) AS ordinal, toInt64(count()) AS copies FROM usage_events
-    WHERE startsWith(event_id, {prefix:String}) AND fate IN ({first:String}, {second:String}) GROUP BY ordinal
+ORDINAL = "toInt64(substring(event_id, 10))"
+# Of an event that was corrected the last correction that took effect says whether it counts.
+CORRECTS = "action <> 'event' AND fate IN ('stored', 'retraction')"
+COUNTED = f"""
+    SELECT ordinal, toInt64(sum(counted)) AS copies FROM (
+        SELECT {ORDINAL} AS ordinal, countIf({CORRECTS}) AS corrections,
+            argMaxIf(fate, (stored_at, kafka_offset, position), {CORRECTS}) AS last,
+            if(corrections > 0, toUInt64(last = 'stored'), countIf(fate = 'stored')) AS counted
+        FROM usage_events WHERE startsWith(event_id, {{prefix:String}}) GROUP BY ordinal, key
+    ) GROUP BY ordinal HAVING copies > 0
 """
-ANY_ROW = """
-    SELECT toInt64(substring(event_id, 10)) AS ordinal, toInt64(count()) AS copies FROM usage_events
-    WHERE startsWith(event_id, {prefix:String}) GROUP BY ordinal
+CORRECTED = f"""
+    SELECT {ORDINAL} AS ordinal, toInt64(count()) AS copies FROM usage_events
+    WHERE startsWith(event_id, {{prefix:String}}) AND {CORRECTS} GROUP BY ordinal
+"""
+SET_ASIDE = f"""
+    SELECT {ORDINAL} AS ordinal, toInt64(count()) AS copies FROM usage_events
+    WHERE startsWith(event_id, {{prefix:String}}) AND fate IN ('held', 'rejected') GROUP BY ordinal
+"""
+ANY_ROW = f"""
+    SELECT {ORDINAL} AS ordinal, toInt64(count()) AS copies FROM usage_events
+    WHERE startsWith(event_id, {{prefix:String}}) GROUP BY ordinal
 """
 KEYS_TWICE = """
     SELECT toInt64(count()) - toInt64(uniqExact(key)), toInt64(count()) FROM usage_events
-    WHERE fate = 'stored' AND startsWith(event_id, {prefix:String})
+    WHERE fate = 'stored' AND action = 'event' AND startsWith(event_id, {prefix:String})
 """
 
 
@@ -33,16 +48,20 @@ def each_once(stores: Stores, expected: Expected, keys: dict[int, str]) -> Invar
     """I1. ``keys`` are API keys of some merchants, by index: events of theirs are asked for at the door as well."""
     plan = expected.plan
     prefix = f"{plan.source}-"
-    counted = copies_of(expected, *stores.usage_pairs(COPIES, prefix=prefix, first="stored", second="stored"))
-    aside = copies_of(expected, *stores.usage_pairs(COPIES, prefix=prefix, first="held", second="rejected"))
+    counted, aside, corrections = (
+        copies_of(expected, *stores.usage_pairs(statement, prefix=prefix))
+        for statement in (COUNTED, SET_ASIDE, CORRECTED)
+    )
+    # The generator does not know whether an event that somebody corrected is to count; never is it to count twice.
+    as_sent = corrections == 0
     (twice, rows), *_ = stores.usage(KEYS_TWICE, prefix=prefix)
-    faults = named(expected, expected.counted & (counted == 0), "was acknowledged and is lost")
+    faults = named(expected, expected.counted & (counted == 0) & as_sent, "was acknowledged and is lost")
     faults += named(expected, counted > 1, "is counted more than once")
-    faults += named(expected, ~expected.counted & (counted > 0), "is counted and should not be")
+    faults += named(expected, ~expected.counted & (counted > 0) & as_sent, "is counted and should not be")
     faults += named(expected, expected.set_aside & (aside == 0), "was acknowledged and is not set aside")
     if int(twice):
         faults.append(f"{twice} rows repeat a key that is counted already")
-    asked, wrong = ask_the_door(stores, expected, keys)
+    asked, wrong = ask_the_door(stores, expected, expected.counted & as_sent, keys)
     figures: dict[str, int | str] = {
         "acknowledged": expected.account.accepted,
         "expected": int(np.count_nonzero(expected.counted)),
@@ -57,9 +76,10 @@ def none_refused(stores: Stores, expected: Expected) -> InvariantResult:
     plan = expected.plan
     prefix = f"{plan.source}-"
     anywhere = copies_of(expected, *stores.usage_pairs(ANY_ROW, prefix=prefix))
-    counted = copies_of(expected, *stores.usage_pairs(COPIES, prefix=prefix, first="stored", second="stored"))
+    counted = copies_of(expected, *stores.usage_pairs(COUNTED, prefix=prefix))
+    corrections = copies_of(expected, *stores.usage_pairs(CORRECTED, prefix=prefix))
     faults = named(expected, expected.refused & (anywhere > 0), "was refused at the door and is in the store")
-    faults += named(expected, expected.set_aside & (counted > 0), "was set aside and is counted")
+    faults += named(expected, expected.set_aside & (counted > 0) & (corrections == 0), "was set aside and is counted")
     figures: dict[str, int | str] = {
         "refused": expected.account.refused,
         "set aside": int(np.count_nonzero(expected.set_aside)),
@@ -75,9 +95,9 @@ def copies_of(expected: Expected, ordinals: Ints, copies: Ints) -> Ints:
     return counts
 
 
-def ask_the_door(stores: Stores, expected: Expected, keys: dict[int, str]) -> tuple[int, list[str]]:
-    """Ask for the fate of some acknowledged events over HTTP, each with its own merchant's key."""
-    mine = np.flatnonzero(expected.counted & np.isin(expected.merchants, list(keys)))
+def ask_the_door(stores: Stores, expected: Expected, counted: Flags, keys: dict[int, str]) -> tuple[int, list[str]]:
+    """Ask for the fate of some events that must count over HTTP, each with its own merchant's key."""
+    mine = np.flatnonzero(counted & np.isin(expected.merchants, list(keys)))
     chosen = random.Random(expected.plan.seed).sample(mine.tolist(), min(ASKED_AT_THE_DOOR, len(mine)))
     faults = []
     for ordinal in chosen:

@@ -52,7 +52,7 @@ def messages_behind(stores: Stores, topic: str) -> int:
 
 
 def conserved(stores: Stores, account: Account) -> InvariantResult:
-    """I9, by incarnation and partition: log = received + redelivered, and received = the five fates."""
+    """I9, by incarnation and partition: log = received + redelivered, and received = the six fates."""
     topic = stores.settings.topic
     fates: dict[tuple[int, int], dict[str, int]] = defaultdict(dict)
     for incarnation, partition, fate, count in stores.usage(BY_PLACE):
