@@ -26,6 +26,9 @@ ADMIN_S = 1.0
 CLOSE_S = 3.0
 # Kafka's own default, for a topic that we make; an embedded broker does not look at it.
 TOPIC_CONFIG = {"max.message.bytes": str(MESSAGE_BYTES_MAX), "cleanup.policy": "delete"}
+# The broker does not know the producer any more. Kafka's client takes that for passing and asks for another epoch,
+# which the embedded broker never grants: after messages that timed out it would refuse all that come.
+DISOWNED = frozenset({"PRODUCER_FENCED", "INVALID_PRODUCER_EPOCH"})
 COMMON = {"reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 250, "log_level": 2}
 
 
@@ -152,7 +155,7 @@ class LogClient:
 
 def is_fatal(error: KafkaError) -> bool:
     """Whether the producer that met this error can never work again."""
-    return bool(error.fatal()) or error.code() == KafkaError._FATAL
+    return bool(error.fatal()) or error.code() == KafkaError._FATAL or error.name() in DISOWNED
 
 
 class TopicProbe:

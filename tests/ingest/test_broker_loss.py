@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -12,6 +13,7 @@ from ingest.config import GatewayConfig
 from ingest.event import Envelope
 from ingest.sealed import SealedState
 from tests.ingest.conftest import Broker, ReadLog, RunGateway, Running
+from tests.runtime.faults.broker_proxy import BrokerProxy
 
 TOPIC = "loss.usage-events"
 
@@ -176,6 +178,34 @@ def test_nothing_is_acknowledged_while_the_broker_is_gone(
             assert statuses[-1] == 202
 
     asyncio.run(main())
+
+
+def test_a_connection_that_swallows_everything_is_recovered_from(
+    broker: Broker, tmp_path: Path, run_gateway: RunGateway, read_log: ReadLog
+) -> None:
+    """Messages time out while nothing arrives; afterwards the same gateway goes on, though its producer is disowned."""
+    acknowledged: set[str] = set()
+
+    async def main() -> None:
+        with BrokerProxy(broker.address) as proxy:
+            config = replace(config_for(broker, tmp_path / "journal"), kafka=proxy.address, delivery_timeout_ms=1000)
+            async with run_gateway(replace(config, answer_time_limit_s=2, stall_s=0.5)) as running:
+                assert await send(running, "before", acknowledged) == 202
+                proxy.turn("silent")
+                for number in range(3):
+                    assert await send(running, f"swallowed-{number}", acknowledged) == 503
+                proxy.turn("open")
+                statuses = []
+                for number in range(50):
+                    statuses.append(await send(running, f"after-{number}", acknowledged))
+                    if statuses[-5:] == [202] * 5:
+                        break
+                    await asyncio.sleep(0.2)
+                assert statuses[-5:] == [202] * 5
+                await all_delivered(running)
+
+    asyncio.run(main())
+    assert acknowledged <= event_ids(read_log(broker.address, TOPIC))
 
 
 def test_a_gateway_may_start_before_its_broker(broker: Broker, run_gateway: RunGateway) -> None:
