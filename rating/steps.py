@@ -67,8 +67,12 @@ def work_out(lines: pl.DataFrame, prices: ReadPrices, detail: Detail) -> pl.Data
         adjusted, told = in_turn(committed, AFTER_COMMITMENT)
         worked = replaced(worked, adjusted)
         steps = by_line([steps, told])
-    packed = pack_steps(steps).join(worked, on="line", maintain_order="left")
-    amounts = packed.select("line", "tiers", amount=as_amount(pl.col("worked")))
+    packed = pack_steps(steps)
+    assert packed["line"].equals(worked["line"]), "every line has steps, and both are sorted by line"
+    amounts = packed.with_columns(worked["worked"]).select("line", "tiers", amount=as_amount(pl.col("worked")))
+    if amounts.height == lines.height:
+        # Lines are numbered in their order, so both lie side by side already.
+        return lines.hstack(amounts.drop("line"))
     return lines.join(amounts, on="line", how="left", maintain_order="left")
 
 
@@ -114,7 +118,7 @@ def lines_by_model(lines: pl.DataFrame, prices: ReadPrices) -> Iterator[tuple[st
 
 def numbered(lines: pl.DataFrame, prices: ReadPrices) -> pl.DataFrame:
     """LINES of the lines whose price could be read."""
-    known = lines.join(prices.numbers, on="price_id", maintain_order="left")
+    known = lines.select("line", "price_id", "quantity").join(prices.numbers, on="price_id", maintain_order="left")
     return known.select("line", "price_number", "quantity", pl.lit(0, dtype=pl.Int64).alias("finer"))
 
 
