@@ -31,7 +31,7 @@ from core.db import transaction
 from core.ids import new_id
 from core.period import parse_month
 from rating.adjust import find_adjustments, posted
-from rating.adjustment import ADJUSTMENTS, FOUND_ADJUSTMENTS
+from rating.adjustment import ADJUSTMENTS
 from rating.charge import CHARGE_LINES
 from rating.completeness import Gap, refuse_gaps
 from rating.due import due_prices, ended_targets, targets, waiting, with_due_times, with_periods
@@ -146,17 +146,10 @@ def close_frozen(
     on_step("prices")
     month = load_month(books, scope, freeze, runs, seen)
     prices = due_prices(month.periods, freeze.ended_by)
-    nothing = Closing(
-        lines=pl.DataFrame(schema=CHARGE_LINES),
-        adjustments=pl.DataFrame(schema=ADJUSTMENTS),
-        stuck=pl.DataFrame(schema=FOUND_ADJUSTMENTS),
-        cutoff=freeze.cutoff,
-        rated_before=month.rated_before,
-        not_ended=month.periods.filter(pl.col("period_end") > freeze.ended_by)["subscription_id"].n_unique(),
-        waiting=waiting(month.periods, freeze.ended_by),
-    )
+
     on_step("adjust")
     found = find_adjustments(books, store, scope.period, freeze, month.targets)
+    nothing = nothing_billed(month, freeze, found)
     claimed = dict(runs) if runs is not None else new_runs(prices, found)
     if not claimed:
         return nothing
@@ -170,8 +163,7 @@ def close_frozen(
 
     on_step("dedupe")
     usage = load_usage(store, prices, freeze.cutoff)
-    if not prices.is_empty():
-        usage = recount(books, store, usage, prices, freeze)
+    usage = usage if prices.is_empty() else recount(books, store, usage, prices, freeze)
 
     on_step("rate")
     lines = stamped(park_subscriptions(rate(usage, prices)), scope.period, freeze, claimed)
@@ -186,8 +178,7 @@ def close_frozen(
             record_lines(connection, scope.period, lines, claimed)
             record_adjustments(connection, adjustments)
             hand_on(connection, lines, adjustments)
-    stuck = found.filter(pl.col("parked_reason").is_not_null())
-    return replace(nothing, lines=lines, adjustments=adjustments, stuck=stuck)
+    return replace(nothing, lines=lines, adjustments=adjustments)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -201,6 +192,19 @@ class Month:
     periods: pl.DataFrame
     targets: pl.DataFrame
     rated_before: int
+
+
+def nothing_billed(month: Month, freeze: Freeze, found: pl.DataFrame) -> Closing:
+    """What is known of a month before anything of it is billed; ``found`` are FOUND_ADJUSTMENTS."""
+    return Closing(
+        lines=pl.DataFrame(schema=CHARGE_LINES),
+        adjustments=pl.DataFrame(schema=ADJUSTMENTS),
+        stuck=found.filter(pl.col("parked_reason").is_not_null()),
+        cutoff=freeze.cutoff,
+        rated_before=month.rated_before,
+        not_ended=month.periods.filter(pl.col("period_end") > freeze.ended_by)["subscription_id"].n_unique(),
+        waiting=waiting(month.periods, freeze.ended_by),
+    )
 
 
 def load_month(

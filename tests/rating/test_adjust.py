@@ -6,13 +6,11 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from clickhouse.client import UsageStore
-from core.db import transaction
 from core.errors import Conflict
 from core.money import Money
-from runtime.conservation.charges import charge_faults, invoice_faults
 from tests.rating.late_month import close_month, come_late, invoices, late_and_checked, lines, rows
 from tests.rating.month import Month, merchant_yaml
 
@@ -131,31 +129,6 @@ def test_usage_taken_back_is_credit_that_later_invoices_use(month: Month) -> Non
         (2, -100, 25),
     ]
     assert late_and_checked(month) == 0
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ("UPDATE charge_adjustments SET new_quantity = 7, quantity = 7 - old_quantity", "was charged"),
-        ("UPDATE charge_adjustments SET sequence = 2", "begin where the one before ended"),
-        ("UPDATE charge_adjustments SET old_amount = 1, amount = new_amount - 1", "begin where the one before ended"),
-        ("UPDATE invoice_lines SET unrounded = 1.001 WHERE kind = 'adjustment'", "adjustments are not on an invoice"),
-        ("DELETE FROM charge_adjustments", "invoice lines"),
-        ("UPDATE invoices SET credit_minor = 1, total_minor = 1 WHERE total_minor = 0", "moved credit"),
-        ("INSERT INTO credit_entries VALUES ('m', 'c', 'USD', 1, 'i', 5, 6)", "balances of credit"),
-    ],
-)
-def test_a_tampered_adjustment_is_found(month: Month, change: str, words: str) -> None:
-    """Windows, lines, chain, rounding and credit are held against each other."""
-    come_late(month, "a-1", "context_tokens", 400_000, at=OCTOBER)
-    close_month(month, "2023-11")
-    with transaction(month.books) as connection:
-        assert connection.execute(text(change)).rowcount > 0
-
-    with transaction(month.books) as connection:
-        found = [*map(str, charge_faults(connection, month.store)), *invoice_faults(connection)]
-
-    assert any(words in fault for fault in found), found
 
 
 def test_what_comes_to_the_same_makes_no_line(month: Month) -> None:
