@@ -7,11 +7,15 @@ from collections.abc import Sequence
 
 from core.clock import SystemClock
 from runtime.traffic.ledger import SimulatorLedger
-from runtime.traffic.send import SendOptions, send_plan
+from runtime.traffic.requests import chunk_count, requests_of
+from runtime.traffic.send import SendOptions, send_plan, send_requests
 
 
 class TrafficThread:
-    """Sends a ledger's plan as soon as it is made; ``finish`` waits for the end and raises what went wrong."""
+    """Sends a ledger's plan, or one chunk of it, as soon as it is made.
+
+    ``finish`` waits for the end and raises what went wrong.
+    """
 
     def __init__(
         self,
@@ -21,8 +25,10 @@ class TrafficThread:
         *,
         rate: float = 0.0,
         give_up_after_s: float = 120.0,
+        chunk: int | None = None,
     ) -> None:
         self.ledger = ledger
+        self._chunk = chunk
         self.answered = 0
         self._options = SendOptions(gateway_url, keys, rate=rate, give_up_after_s=give_up_after_s)
         self._failure: BaseException | None = None
@@ -38,6 +44,11 @@ class TrafficThread:
             raise self._failure
         assert arrived, f"only {self.answered} events were answered within {within_s:g} s"
 
+    @property
+    def finished(self) -> bool:
+        """Whether all was sent, or sending went wrong."""
+        return not self._thread.is_alive()
+
     def finish(self, within_s: float = 180.0) -> SimulatorLedger:
         """The ledger, once everything was answered."""
         self._thread.join(within_s)
@@ -48,11 +59,20 @@ class TrafficThread:
 
     def _run(self) -> None:
         try:
-            send_plan(self.ledger, self._options, SystemClock(), self._advance)
+            self._send()
         except BaseException as error:  # noqa: BLE001 - raised again in the test's own thread
             with self._moved:
                 self._failure = error
                 self._moved.notify_all()
+
+    def _send(self) -> None:
+        plan, chunk = self.ledger.plan, self._chunk
+        if chunk is None:
+            send_plan(self.ledger, self._options, SystemClock(), self._advance)
+            return
+        only = requests_of(plan, chunk, chunk_count(plan))
+        send_requests(self.ledger, only, self._options, SystemClock(), self._advance)
+        self.ledger.save()
 
     def _advance(self, events: int) -> None:
         with self._moved:

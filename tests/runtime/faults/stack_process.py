@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -26,11 +26,20 @@ class StackProcess:
     """``millrace up`` on free ports below ``home``; started again on the same data after it was killed.
 
     The log is the one that MILLRACE_LOG names, as for `millrace up` itself; ``log`` overrides it. ``within`` is a
-    command that runs the stack in surroundings of its own.
+    command that runs the stack in surroundings of its own, ``module`` another module than Millrace's to be run with
+    `up`, ``more`` are further settings.
     """
 
-    def __init__(self, home: Path, log: LogKind | None = None, within: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        home: Path,
+        log: LogKind | None = None,
+        within: Sequence[str] = (),
+        module: str = "runtime",
+        more: Mapping[str, str] | None = None,
+    ) -> None:
         self.home = home
+        self.module = module
         kafka, clickhouse, postgres, self.gateway_port, api = free_ports(5)
         own = {
             "MILLRACE_HOME": str(home),
@@ -44,6 +53,7 @@ class StackProcess:
         self.within = tuple(within)
         # The fault suite always kills its own engines, whatever the other tests run on.
         self.env = {name: value for name, value in os.environ.items() if not name.startswith("MILLRACE_")} | own
+        self.env |= more or {}
         self.process: subprocess.Popen[bytes] | None = None
         self.starts = 0
 
@@ -53,7 +63,7 @@ class StackProcess:
         self.starts += 1
         with (self.home / "up.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [*self.within, sys.executable, "-m", "runtime", "up"], cwd=ROOT, env=self.env, stdout=log, stderr=log
+                [*self.within, sys.executable, "-m", self.module, "up"], cwd=ROOT, env=self.env, stdout=log, stderr=log
             )
         process = self.process
         wait_until(
@@ -75,8 +85,7 @@ class StackProcess:
 
     def pid_of(self, part: str) -> int:
         """The process of one part, from the supervisor's own note."""
-        pid: int = json.loads((self.home / "run" / f"{part}.pid").read_text())["pid"]
-        return pid
+        return pid_noted(self.home, part)
 
     def kill(self, part: str) -> None:
         """End one part and all it started by SIGKILL; the supervisor starts it again."""
@@ -97,10 +106,41 @@ class StackProcess:
         psutil.wait_procs(everyone, timeout=10)
         self.process.wait(10)
 
+    def end(self, part: str, how: signal.Signals = signal.SIGKILL, within_s: float = 30) -> None:
+        """End one part, and return when the supervisor has started it again."""
+        before = self.running(part, within_s)
+        if how == signal.SIGKILL:
+            self.kill(part)
+        else:
+            os.kill(before, how)
+        self.started_again(part, before, within_s)
+
+    def running(self, part: str, within_s: float = 30) -> int:
+        """The process of a part; waits for it when the part is just being started again."""
+        wait_until(lambda: self._pid(part) is not None, within_s, lambda: f"{part} does not run:\n{self.log_tail()}")
+        return self.pid_of(part)
+
+    def started_again(self, part: str, before: int, within_s: float = 30) -> None:
+        """Wait until a part runs in another process than ``before``."""
+        wait_until(
+            lambda: self._pid(part) not in (None, before),
+            within_s,
+            lambda: f"{part} was not started again:\n{self.log_tail()}",
+        )
+
+    def _pid(self, part: str) -> int | None:
+        with suppress(FileNotFoundError):
+            return self.pid_of(part)
+        return None
+
+    def ends_of(self, part: str) -> list[str]:
+        """How the supervisor saw this part end, each time."""
+        lines = (self.home / "up.log").read_text(errors="replace").splitlines()
+        return [" ".join(line.split()[2:]) for line in lines if line.split()[:2] == ["died", part]]
+
     def deaths_of(self, part: str) -> int:
         """How often the supervisor saw this part die by a signal."""
-        lines = (self.home / "up.log").read_text(errors="replace").splitlines()
-        return sum(1 for line in lines if line.split()[:2] == ["died", part] and "signal 9" in line)
+        return sum(1 for how in self.ends_of(part) if "signal 9" in how)
 
     def stop(self) -> None:
         """End it as Ctrl-C does, and see that no process stays behind."""
@@ -118,6 +158,12 @@ class StackProcess:
         return "\n".join(
             f"--- {path.name}\n{path.read_text(errors='replace')[-3000:]}" for path in texts if path.exists()
         )
+
+
+def pid_noted(home: Path, part: str) -> int:
+    """The process of one part of the stack in ``home``."""
+    pid: int = json.loads((home / "run" / f"{part}.pid").read_text())["pid"]
+    return pid
 
 
 def family(pid: int) -> list[psutil.Process]:

@@ -34,11 +34,11 @@ def may_mount(folder: Path) -> bool:
     return done.returncode == 0
 
 
-def small_filesystem(folder: Path, *command: str) -> list[str]:
+def small_filesystem(folder: Path, *command: str, size: str = SIZE) -> list[str]:
     """The command that runs another one with a small filesystem at ``folder``, as the user that we are."""
     back = [] if os.geteuid() == 0 else ["unshare", "--user", f"--map-user={os.getuid()}", f"--map-group={os.getgid()}"]
     place = shlex.quote(str(folder))
-    mount = f"mkdir -p {place} && mount -t tmpfs -o size={SIZE},mode=0777 tmpfs {place}"
+    mount = f"mkdir -p {place} && mount -t tmpfs -o size={size},mode=0777 tmpfs {place}"
     return [*own_mounts(), "sh", "-c", f'{mount} && exec "$@"', "sh", *back, *command]
 
 

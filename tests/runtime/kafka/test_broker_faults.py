@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from runtime.commands.worker import SESSION_TIMEOUT_S
+from tests.runtime.faults.compared_stream import STRIKES, must_hold, parts_of, stream_under
 from tests.runtime.faults.stack_process import StackProcess, wait_until
-from tests.runtime.faults.test_kills import STRIKES, must_hold, parts_of, stream_under
 from tests.runtime.kafka.small_disk import fill, limit_files, may_mount, small_filesystem
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(420)]

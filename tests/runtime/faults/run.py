@@ -1,0 +1,63 @@
+"""Runs the fault matrix and tells what held: ``python -m tests.runtime.faults.run [--log LOG] [--write PAGE]``.
+
+The rows on a stack run on each log, the tests beside it once. The page is written only when both logs were run and
+nothing was broken. Ends with exit code 1 when something was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import get_args
+
+from runtime.settings import LogKind
+from tests.runtime.faults.field import CHUNK_EVENTS, RATE, ROW_CHUNKS
+from tests.runtime.faults.matrix import MATRIX
+from tests.runtime.faults.report import Result, page, read_results, table
+from tests.runtime.faults.stack_process import ROOT
+
+STACK_TESTS = ("tests/runtime/faults/test_matrix.py", "-m", "faults")
+
+
+def run_pytest(log: LogKind, into: Path, *arguments: str) -> list[Result]:
+    """One pytest, its results read back; a run without results counts as broken."""
+    command = [sys.executable, "-m", "pytest", "-q", "--tb=short", "-o", "junit_family=xunit1", f"--junitxml={into}"]
+    # Engines given by URL would be killed, or not be the log that the row is about.
+    env = {name: value for name, value in os.environ.items() if name not in URLS} | {"MILLRACE_LOG": log}
+    code = subprocess.run([*command, *arguments], cwd=ROOT, env=env, check=False).returncode
+    results = read_results(into)
+    if code and not any(result.failure for result in results):
+        results.append(Result(" ".join(arguments), f"pytest ended with {code}", 0.0))
+    return results
+
+
+URLS = frozenset({"MILLRACE_KAFKA", "MILLRACE_CLICKHOUSE_URL", "MILLRACE_POSTGRES_URL"})
+
+
+def main() -> int:
+    """Run, print the table, perhaps write the page."""
+    parser = argparse.ArgumentParser(prog="python -m tests.runtime.faults.run", description=__doc__)
+    parser.add_argument("--log", choices=get_args(LogKind), action="append", help="only this log; both by default")
+    parser.add_argument("--write", type=Path, help="the page to write")
+    given = parser.parse_args()
+    logs: list[LogKind] = given.log or list(get_args(LogKind))
+    began_s = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="millrace-faults-") as folder:
+        tests = list(dict.fromkeys(test for row in MATRIX for test in row.tests))
+        others = run_pytest("embedded", Path(folder) / "others.xml", *tests)
+        found = {log: run_pytest(log, Path(folder) / f"{log}.xml", *STACK_TESTS) for log in logs}
+    seconds = time.monotonic() - began_s
+    sys.stdout.write(f"\n{table(found, others)}\n{seconds:.0f} s\n")
+    broken = any(result.failure for results in (*found.values(), others) for result in results)
+    if given.write and len(found) == len(get_args(LogKind)) and not broken:
+        given.write.write_text(page(found, others, seconds, ROW_CHUNKS * CHUNK_EVENTS, int(RATE)), encoding="utf-8")
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,59 @@
+"""``millrace gateway`` that obeys orders at three moments in the life of a request.
+
+before_produce   the body was read and decoded; nothing was handed to the log or the journal
+before_report    the log has answered; the gateway has not heard it yet
+before_answer    the log has confirmed; the client has not been answered
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from unittest.mock import patch
+
+from ingest.config import GatewayConfig, GatewayParts
+from ingest.delivery import Client
+from ingest.gateway import Gateway
+from ingest.parcel import Parcel
+from ingest.producer import OnReports, OnTrouble, Report
+from ingest.rows import Rows
+from runtime.commands.gateway import gateway
+from runtime.settings import load_settings
+from tests.runtime.faults.orders import Orders
+
+
+class StruckGateway(Gateway):
+    """The gateway with a look for orders at each moment."""
+
+    def __init__(self, config: GatewayConfig, parts: GatewayParts) -> None:
+        super().__init__(config, parts)
+        self.orders = Orders(load_settings().home, "gateway")
+
+    def reach(self, moment: str) -> None:
+        """Die here if that was ordered."""
+        if self.orders.due(moment) is not None:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def ship(self, parcel: Parcel) -> None:
+        """Send a parcel to the log."""
+        self.reach("before_produce")
+        super().ship(parcel)
+
+    def open_client(self, on_reports: OnReports, on_trouble: OnTrouble) -> Client:
+        """A fresh producer."""
+
+        def hear(reports: list[Report]) -> None:
+            self.reach("before_report")
+            on_reports(reports)
+
+        return super().open_client(hear, on_trouble)
+
+    async def keep(self, rows: list[Rows], size: int) -> None:
+        """Return once every event is in the log."""
+        await super().keep(rows, size)
+        self.reach("before_answer")
+
+
+if __name__ == "__main__":
+    with patch("ingest.app.Gateway", StruckGateway):
+        gateway("127.0.0.1", None)
