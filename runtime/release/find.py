@@ -7,7 +7,7 @@ each of them again when it comes, so that one too many does no harm.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 import polars as pl
 import pyarrow as pa
@@ -23,6 +23,7 @@ from streams.read_back import expression_of, read_as
 KINDS_AT_ONCE = 500
 KEYS_AT_ONCE = 100
 NO_KEY = ""
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 CONTENT = ", ".join(
     f"{expression_of(field)} AS {field.name}"
@@ -37,20 +38,22 @@ TRIED_SINCE = text("""
 KINDS = """
     SELECT DISTINCT toString(t.merchant_id) AS merchant_id, toString(t.type) AS type FROM usage_events AS t
     WHERE t.fate = 'held' AND t.reason IN ('unknown_meter', 'unknown_customer', 'backfill')
+        AND t.stored_at >= {since:DateTime64(6, 'UTC')}
 """
 # Of a key's held rows the one that says what would count: the last correction, or the first event.
 HELD = f"""
     SELECT {CONTENT}, toInt8({RELEASE}) AS action,
         if(t.reason = 'backfill', t.correction_id, {{release_id:String}}) AS correction_id
     FROM usage_events AS t
-    WHERE t.fate = 'held' AND t.key > toFixedString(unhex({{after:String}}), 16)
+    WHERE t.fate = 'held' AND t.stored_at >= {{since:DateTime64(6, 'UTC')}}
+        AND t.key > toFixedString(unhex({{after:String}}), 16)
         AND (t.reason IN ('unknown_meter', 'unknown_customer')
             OR (t.reason = 'backfill' AND t.correction_id IN {{closed:Array(String)}}))
         AND concat(t.merchant_id, '\\0', t.type) IN {{kinds:Array(String)}}
         AND (t.merchant_id, t.subject) IN (SELECT merchant_id, subject FROM customers)
         AND t.key NOT IN (
             SELECT key FROM usage_events WHERE action IN ('retract', 'amend', 'release')
-                AND (fate IN ('stored', 'retraction')
+                AND stored_at >= {{since:DateTime64(6, 'UTC')}} AND (fate IN ('stored', 'retraction')
                     OR (action = 'release' AND stored_at >= {{tried:DateTime64(6, 'UTC')}})))
     ORDER BY t.key, t.action <> 'event' DESC,
         if(t.action = 'event', -1, 1) * toUnixTimestamp64Micro(t.stored_at) DESC, t.kafka_offset DESC, t.position DESC
@@ -63,7 +66,8 @@ LONELY = """
     WHERE t.fate = 'held' AND t.reason = 'unknown_event' AND t.action IN ('retract', 'amend')
         AND (t.key, t.action, t.correction_id) NOT IN (
             SELECT key, action, correction_id FROM usage_events
-            WHERE action IN ('retract', 'amend') AND fate <> 'held')
+            WHERE action IN ('retract', 'amend') AND fate <> 'held'
+                AND key IN (SELECT key FROM usage_events WHERE fate = 'held' AND reason = 'unknown_event'))
     ORDER BY key
 """
 MET = f"""
@@ -75,27 +79,36 @@ MET = f"""
             AND key IN (SELECT toFixedString(unhex(arrayJoin({{keys:Array(String)}})), 16)))
         AND (t.key, t.action, t.correction_id) NOT IN (
             SELECT key, action, correction_id FROM usage_events
-            WHERE action IN ('retract', 'amend') AND fate <> 'held')
+            WHERE action IN ('retract', 'amend') AND fate <> 'held'
+                AND key IN (SELECT toFixedString(unhex(arrayJoin({{keys:Array(String)}})), 16)))
     ORDER BY t.key, t.stored_at, t.kafka_offset, t.position
     LIMIT 1 BY t.key
 """
 
 
 def find_held(
-    books: Engine, store: UsageStore, topic: str, *, closed: Sequence[str], release_id: str, rows: int
+    books: Engine,
+    store: UsageStore,
+    topic: str,
+    *,
+    closed: Sequence[str],
+    release_id: str,
+    rows: int,
+    since: datetime = EPOCH,
 ) -> Iterator[pa.RecordBatch]:
     """Held events that could count now, as releases, at most ``rows`` a batch.
 
     Events of a backfill are among them once it is one of ``closed``. What was tried since the catalog changed last is
-    left out, so that events which still cannot count are not tried again and again.
+    left out, so that events which still cannot count are not tried again and again. Only what was stored ``since`` is
+    looked at: corrections of an event are stored after it.
     """
     with transaction(books) as connection:
         version = current_version(connection)
         known = {(meter.merchant_id, meter.event_type) for meter in load_meters(connection, version)}
         tried = connection.execute(TRIED_SINCE, {"topic": topic, "version": version}).scalar_one()
-    held = store.query_frame(KINDS)
+    held = store.query_frame(KINDS, {"since": since})
     kinds = sorted(f"{merchant}\0{kind}" for merchant, kind in held.iter_rows() if (merchant, kind) in known)
-    bound = {"closed": list(closed), "release_id": release_id, "rows": rows, "tried": since(tried)}
+    bound = {"closed": list(closed), "release_id": release_id, "rows": rows, "tried": instant_of(tried), "since": since}
     for first in range(0, len(kinds), KINDS_AT_ONCE):
         yield from pages(store, HELD, bound | {"kinds": kinds[first : first + KINDS_AT_ONCE]}, rows)
 
@@ -128,6 +141,6 @@ def as_batch(found: pl.DataFrame) -> pa.RecordBatch:
     return batch
 
 
-def since(tried: str) -> datetime:
+def instant_of(tried: str) -> datetime:
     """An instant of Postgres; infinity is later than anything that can be stored."""
     return datetime.fromisoformat("2200-01-01T00:00:00+00:00" if tried == "infinity" else tried)

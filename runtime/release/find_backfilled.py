@@ -15,6 +15,7 @@ from runtime.release.find import CONTENT, pages
 OWN = """
     SELECT key FROM usage_events WHERE merchant_id = {merchant_id:String} AND action = 'backfill' AND fate = 'held'
         AND correction_id = {backfill_id:String}
+        AND key > toFixedString(unhex({after:String}), 16)
         AND occurred_at >= {starts_at:DateTime64(6, 'UTC')} AND occurred_at < {ends_at:DateTime64(6, 'UTC')}
 """
 # The last word on each of its keys: corrections may have moved an event to another time, so all of the merchant's

@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 from core.clock import Clock
 from core.db import transaction
 from core.errors import Transient
-from core.limits import ENVELOPE_BYTES_MAX
+from core.limits import ENVELOPE_BYTES_MAX, ENVELOPE_EVENTS_MAX
 from ingest.codec import encode_envelope
 from ingest.columns import split_by_partition
 from ingest.event import Envelope
@@ -70,7 +70,8 @@ class LogSender:
         """Queue rows as a message of one partition, or as several where one would be too large."""
         sequence = self.sequences[partition] + 1
         value, headers = encode_envelope(Envelope(self.producer_id, sequence, batch))
-        if len(value) > ENVELOPE_BYTES_MAX and batch.num_rows > 1:
+        too_large = len(value) > ENVELOPE_BYTES_MAX and batch.num_rows > 1
+        if too_large or batch.num_rows > ENVELOPE_EVENTS_MAX:
             half = batch.num_rows // 2
             return [*self.send(partition, batch.slice(0, half)), *self.send(partition, batch.slice(half))]
         self.sequences[partition] = sequence

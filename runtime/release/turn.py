@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pyarrow as pa
 from sqlalchemy import Engine, text
@@ -23,11 +23,11 @@ from core.db import transaction
 from core.errors import Conflict, Transient
 from core.ids import new_id
 from ingest.backfill import MOVING, Backfill, end, find_backfill, list_backfills
-from runtime.release.find import find_held, find_met
+from runtime.release.find import EPOCH, find_held, find_met
 from runtime.release.find_backfilled import to_release, to_retract
 from runtime.release.send import LogSender, Sent, wait_until_sealed
 
-ROWS_AT_ONCE = 10_000
+ROWS_AT_ONCE = 40_000
 ROWS_MAX = 1_000_000
 PASSES_MAX = 1_000
 # Sent but not seen to be stored, at most: what a crash would send a second time.
@@ -67,8 +67,11 @@ class Turn:
         return self.events + self.corrections + self.backfilled
 
 
-def release_turn(parts: ReleaseParts, sender: LogSender) -> Turn:
-    """One turn over everything. Raises ``Conflict`` when another one is under way, and ``Transient``."""
+def release_turn(parts: ReleaseParts, sender: LogSender, since: datetime = EPOCH) -> Turn:
+    """One turn, over the events that were held ``since``.
+
+    Raises ``Conflict`` when another one is under way, and ``Transient``.
+    """
     turn = Turn()
     with sole_turn(parts):
         with transaction(parts.books) as connection:
@@ -87,6 +90,7 @@ def release_turn(parts: ReleaseParts, sender: LogSender) -> Turn:
             closed=[*closed, *turn.ended],
             release_id=new_id("rel"),
             rows=parts.rows_at_once,
+            since=since,
         )
         turn.events = send_all(parts, sender, batches)
         turn.corrections = send_all(parts, sender, find_met(parts.store))
