@@ -21,7 +21,7 @@ _PERIOD_USAGE = f"""
     SELECT
         s.row AS row,
         sum(d.events) AS events,
-        countIf(NOT d.is_value) AS windows,
+        uniqExactIf(cityHash64(d.window_start, d.group_key), NOT d.is_value) AS windows,
         toDateTime64(min(d.window_start), 6, 'UTC') AS first_window,
         toDateTime64(max(d.window_start), 6, 'UTC') AS last_window,
         {quantity_sql("any(s.aggregation)", "d")} AS quantity

@@ -35,11 +35,10 @@ SPAN_S = 2 * 3600
 SENDERS = 4
 REQUEST_EVENTS = 700
 TYPES = ("llm.request", "api.call", "disk.report")
-# What names a merchant's things, and when they were stored, must differ; and ``windows`` counts the deltas that a
-# quantity was added up from, which are as many as the blocks that its events came in.
+# What names a merchant's things, and when they were stored, must differ.
 OF_ITS_OWN = frozenset(
     "merchant_id customer_id subscription_id price_id meter_id run_id invoice_id number cutoff catalog_version "
-    "claimed_at recorded_at created_at issued_at input_hash windows".split()
+    "claimed_at recorded_at created_at issued_at input_hash".split()
 )
 
 pytestmark = pytest.mark.timeout(300)
