@@ -98,7 +98,7 @@ USAGE_SCOPES: Schema = {
     "period_end": INSTANT,
 }
 
-# What is known of each scope: ``quantity`` by its aggregation, how many windows it is of, their span (null without any).
+# What is known of each scope: ``quantity`` by its aggregation, of how many windows, their span (null without any).
 PERIOD_USAGE: Schema = {
     "events": pl.UInt64(),
     "windows": pl.UInt64(),
