@@ -91,9 +91,10 @@ def draw_until_sent(where: Field, draw: Draw, drawn: Drawn) -> None:
     where.wait_for_owners(2)
     traffic = where.send_all(draw.rate)
     began_s = time.monotonic()
-    while (elapsed_s := time.monotonic() - began_s) < draw.seconds:
-        second.keep_for(min(chance.uniform(*draw.pauses_s), draw.seconds - elapsed_s))
-        if not drawn.frozen_s and time.monotonic() - began_s >= draw.seconds / 2:
+    while (left_s := began_s + draw.seconds - time.monotonic()) > 0:
+        second.keep_for(min(chance.uniform(*draw.pauses_s), left_s))
+        elapsed_s = time.monotonic() - began_s
+        if not drawn.frozen_s and elapsed_s >= draw.seconds / 2:
             drawn.frozen_s = LEASE_S[draw.log] * chance.uniform(2, 3)
             drawn.replaced = second.freeze(drawn.frozen_s)
             tell(f"{elapsed_s:6.0f} s  {SECOND} frozen for {drawn.frozen_s:.0f} s, replaced: {drawn.replaced}")

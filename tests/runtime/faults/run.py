@@ -1,7 +1,7 @@
 """Runs the fault matrix and tells what held: ``python -m tests.runtime.faults.run [--log LOG] [--write PAGE]``.
 
-The rows on a stack run on each log, the tests beside it once. The page is written only when both logs were run and
-nothing was broken. Ends with exit code 1 when something was.
+The rows on a stack run on both logs at once, since they mostly wait; the tests beside it run once, afterwards. The page
+is written only when both logs were run and nothing was broken. Ends with exit code 1 when something was.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import get_args
 
@@ -29,8 +30,10 @@ def run_pytest(log: LogKind, into: Path, *arguments: str) -> list[Result]:
     command = [sys.executable, "-m", "pytest", "-q", "--tb=short", "-o", "junit_family=xunit1", f"--junitxml={into}"]
     # Engines given by URL would be killed, or not be the log that the row is about.
     env = {name: value for name, value in os.environ.items() if name not in URLS} | {"MILLRACE_LOG": log}
-    code = subprocess.run([*command, *arguments], cwd=ROOT, env=env, check=False).returncode
-    results = read_results(into)
+    done = subprocess.run([*command, *arguments], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    code, results = done.returncode, read_results(into)
+    sys.stdout.write(f"{log}, {arguments[0]} …: {done.stdout.splitlines()[-1:]}\n{done.stdout if code else ''}")
+    sys.stdout.flush()
     if code and not any(result.failure for result in results):
         results.append(Result(" ".join(arguments), f"pytest ended with {code}", 0.0))
     return results
@@ -49,8 +52,10 @@ def main() -> int:
     began_s = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="millrace-faults-") as folder:
         tests = list(dict.fromkeys(test for row in MATRIX for test in row.tests))
+        with ThreadPoolExecutor(len(logs)) as both:
+            runs = {log: both.submit(run_pytest, log, Path(folder) / f"{log}.xml", *STACK_TESTS) for log in logs}
+        found: dict[LogKind, list[Result]] = {log: run.result() for log, run in runs.items()}
         others = run_pytest("embedded", Path(folder) / "others.xml", *tests)
-        found = {log: run_pytest(log, Path(folder) / f"{log}.xml", *STACK_TESTS) for log in logs}
     seconds = time.monotonic() - began_s
     sys.stdout.write(f"\n{table(found, others)}\n{seconds:.0f} s\n")
     broken = any(result.failure for results in (*found.values(), others) for result in results)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from core.clock import SystemClock
 from runtime.settings import log_kind
@@ -78,12 +79,19 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
     one.spoil()
 
 
-@pytest.mark.parametrize("row", [row for row in STACK_ROWS if LOG in row.logs], ids=lambda row: f"row-{row.name}")
+def as_parameter(row: StackRow) -> ParameterSet:
+    """A row under its number; one with an open defect may fail, and is told as such."""
+    marks = [pytest.mark.xfail(reason=row.open_defect, strict=False)] if row.open_defect else []
+    return pytest.param(row, id=f"row-{row.name}", marks=marks)
+
+
+@pytest.mark.parametrize("row", [as_parameter(row) for row in STACK_ROWS if LOG in row.logs])
 def test_a_row_of_the_matrix_holds(
     shared: Shared, row: StackRow, record_property: Callable[[str, object], None]
 ) -> None:
     """Three strikes in one stream: safe after each, caught up in time, and every invariant holds in the end."""
     began_s = SystemClock().steady_s()
+    record_property("row", row.name)
     with shared.field_for(row) as field:
         seed = field.ledger.plan.seed
         try:
@@ -92,7 +100,6 @@ def test_a_row_of_the_matrix_holds(
             error.add_note(f"row {row.name}, log {LOG}, MILLRACE_FAULT_SEED={seed}")
             raise
     facts = {
-        "row": row.name,
         "log": LOG,
         "seed": seed,
         "strikes": STRIKES,
