@@ -4,10 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 KAFKA_FOLDER ?= .millrace/kafka-node
 KAFKA_PORT ?= 9092
+LOTTERY_S ?= 600
+LOTTERY_SEED ?= 1
 # What talks to a log, and can be given any.
 ON_KAFKA := tests/streams tests/ingest tests/runtime --ignore=tests/runtime/embedded
 .DEFAULT_GOAL := help
-.PHONY: help install demo up kafka test test-urls test-simulation test-faust test-faults test-kafka check lint types law tidy format bench clean
+.PHONY: help install demo up kafka test test-urls test-simulation test-faust test-faults lottery test-kafka check lint types law tidy format bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,13 +44,18 @@ test-faust: install ## what is known to go wrong with Faust, with and without it
 	$(BIN)/python -m pytest tests/streams/faust
 	NO_CYTHON=1 $(BIN)/python -m pytest tests/streams/faust
 
-test-faults: install ## kill processes in the middle of the stream and check that nothing is lost or doubled
-	$(BIN)/python -m pytest -m faults
+test-faults: install ## strike at every part while events stream in, on both logs; writes docs/faults.md
+	@$(BIN)/millrace kafka --fetch-only
+	$(BIN)/python -m tests.runtime.faults.run --write docs/faults.md
 
-test-kafka: install ## run the stream, the demonstration and the faults on a real Apache Kafka
+lottery: install ## kill random processes for LOTTERY_S seconds under load, on Apache Kafka; LOTTERY_SEED repeats it
+	@$(BIN)/millrace kafka --fetch-only
+	$(BIN)/python -m tests.runtime.faults.lottery --seconds $(LOTTERY_S) --seed $(LOTTERY_SEED)
+
+test-kafka: install ## run the stream, the demonstration and the node's own faults on a real Apache Kafka
 	@$(BIN)/millrace kafka --fetch-only
 	$(BIN)/python -m tests.runtime.kafka.with_broker $(BIN)/python -m pytest -m "not faults and not kafka" $(ON_KAFKA)
-	MILLRACE_LOG=apache $(BIN)/python -m pytest -m "faults or kafka" tests/runtime/faults tests/runtime/kafka
+	MILLRACE_LOG=apache $(BIN)/python -m pytest -m kafka tests/runtime/kafka
 
 check: lint types law tidy ## lint, strict types, import law, tidy rules
 
