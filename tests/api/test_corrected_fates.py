@@ -21,6 +21,7 @@ from streams.decode import Readable
 from streams.partition import Partition
 from tests.api.conftest import CATALOG, PRODUCER, Stream
 from tests.api.test_event_fate import Keys, Merchants, ask, close, said
+from tests.api.test_list_events import wait_until_listed
 from tests.streams.builders import NOON
 from tests.streams.stories import Corrected, amend, as_correction, backfill, release, retract
 
@@ -100,6 +101,7 @@ def test_an_amended_event_shows_what_it_said_before(
         ("amend", "rejected", "value_not_numeric"),
     ]
     assert found["copies"][1]["properties"] == CHANGED
+    wait_until_listed()
     listed = ask(api, keys, "/v1/events?id=e&fate=stored")["events"]
     assert [(event["action"], event["correction_id"]) for event in listed] == [("amend", "cor_1"), ("event", None)]
 
