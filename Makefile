@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 KAFKA_FOLDER ?= .millrace/kafka-node
 KAFKA_PORT ?= 9092
 LOTTERY_S ?= 600
+# Tests mostly wait for brokers and processes; each of these has engines of its own, 1 GB together.
+TEST_PROCESSES ?= 3
 LOTTERY_SEED ?= 1
 # What talks to a log, and can be given any.
 ON_KAFKA := tests/streams tests/ingest tests/runtime --ignore=tests/runtime/embedded
@@ -31,8 +33,8 @@ up: install ## start the whole stack on this machine and keep it serving
 kafka: install ## run a real Apache Kafka (Java, Maven) in KAFKA_FOLDER on KAFKA_PORT, until Ctrl-C
 	@$(BIN)/millrace kafka --folder $(KAFKA_FOLDER) --port $(KAFKA_PORT)
 
-test: install ## run the tests, on real engines started for them
-	$(BIN)/python -m pytest -m "not faults and not kafka and not simulation"
+test: install ## run the tests, on real engines started for them, a few files side by side
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile -m "not faults and not kafka and not simulation"
 
 test-urls: install ## run the same tests on engines started apart and known by URL only
 	$(BIN)/python -m tests.run_on_urls -m "not faults and not kafka and not simulation"
