@@ -18,11 +18,12 @@ import numpy.typing as npt
 import orjson
 import psycopg
 import pyarrow as pa
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from runtime.settings import Settings
 
 Ints = npt.NDArray[np.int64]
+END_POLLS_MAX = 40
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ def open_consumer(settings: Settings, group: str | None = None) -> Iterator[Cons
             "group.id": group or f"checker-{uuid4().hex}",
             "enable.auto.commit": False,
             "auto.offset.reset": "error",
+            "enable.partition.eof": True,
             "log_level": 2,
         }
     )
@@ -91,10 +93,29 @@ def open_consumer(settings: Settings, group: str | None = None) -> Iterator[Cons
 
 
 def log_bounds(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
-    """The first offset that a partition holds, and the one after the last."""
+    """The first offset that a partition holds, and the one after the last.
+
+    The embedded broker tells the last batch's first offset and one, so the end is where nothing more can be read.
+    """
     bounds = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
     assert bounds is not None, "the broker did not answer"
-    return int(bounds[0]), int(bounds[1])
+    first, told = int(bounds[0]), int(bounds[1])
+    if told <= first:
+        return first, told
+    consumer.assign([TopicPartition(topic, partition, told - 1)])
+    for _ in range(END_POLLS_MAX):
+        message = consumer.poll(0.5)
+        if message is not None and at_end(message):
+            consumer.unassign()
+            return first, int(message.offset() or 0)
+    raise AssertionError(f"partition {partition} could not be read to its end")
+
+
+def at_end(message: Message) -> bool:
+    """Whether the consumer says that there is nothing more, rather than handing a message over."""
+    error = message.error()
+    assert error is None or error.code() == KafkaError._PARTITION_EOF, error
+    return error is not None
 
 
 def events_in_log(consumer: Consumer, topic: str, partition: int, first: int, end: int) -> dict[int, int]:
@@ -108,8 +129,10 @@ def events_in_log(consumer: Consumer, topic: str, partition: int, first: int, en
         batch = consumer.consume(min(500, end - first - len(counts)), timeout=0.5)
         silent = 0 if batch else silent + 1
         for message in batch:
+            if at_end(message):
+                continue
             offset, value = message.offset(), message.value()
-            assert message.error() is None and offset is not None, message.error()
+            assert offset is not None, "a message has a place"
             with pa.ipc.open_stream(value) as reader:
                 counts[offset] = sum(found.num_rows for found in reader)
     consumer.unassign()
