@@ -157,13 +157,15 @@ MATRIX = (
     MatrixRow(
         "26",
         "close",
-        "late events after it, copies of billed ones",
-        "invoices stay as they are; late usage is told",
+        "late events, retractions and amendments after it, copies of billed ones",
+        "invoices stay as they are; late usage is told, the difference is on the next invoice, once",
         (
             f"{CLOSE}::test_late_usage_leaves_the_invoice_as_it_is_and_is_told",
             "tests/runtime/test_close.py::test_closing_again_leaves_the_same_invoice",
+            "tests/runtime/corrections/test_late.py::test_late_retracted_and_amended_usage_goes_on_the_next_invoice",
+            "tests/rating/test_adjust.py::test_closing_again_posts_nothing_and_later_usage_waits_for_the_month_after",
+            "tests/rating/test_adjust.py::test_a_close_cut_short_posts_its_adjustments_once_with_its_own_cutoff",
         ),
-        left_out="retractions and amendments: not part of a close yet",
     ),
     MatrixRow(
         "27",
