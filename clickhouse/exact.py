@@ -17,9 +17,9 @@ import polars as pl
 
 from clickhouse.client import UsageStore
 from clickhouse.recompute import Rule, RuleSql, rule_sql
-from clickhouse.schema import QUANTITY, USAGE_SCOPES
+from clickhouse.schema import QUANTITY
+from clickhouse.scopes import ask_about
 from core.frames import Schema, checked
-from core.ids import new_id
 
 MARGIN = timedelta(days=1)
 # Keys held in ClickHouse's memory at once take about 50 bytes each; more events than this are looked at in slices.
@@ -180,9 +180,7 @@ def exact_usage(store: UsageStore, scopes: pl.DataFrame, rules: Sequence[Rule], 
     rules may hold for the same event. Raises ``UsageStoreError`` when a quantity does not fit.
     """
     assert rules and not scopes.is_empty(), "there is something to count"
-    question = new_id("question")
-    asked = scopes.with_row_index("row").with_columns(pl.lit(question).alias("question"))
-    store.insert_frame("usage_scopes", checked(asked, USAGE_SCOPES), token=question)
+    question, asked = ask_about(store, scopes)
     start, end = scopes["period_start"].min(), scopes["period_end"].max()
     assert isinstance(start, datetime)
     assert isinstance(end, datetime)
@@ -193,7 +191,7 @@ def exact_usage(store: UsageStore, scopes: pl.DataFrame, rules: Sequence[Rule], 
     for sql in worked:
         bound |= sql.parameters
     found = store.query_frame(of_merchants(_EXACT.replace("[counted]", counted), span), bound)
-    answered = asked.select(pl.exclude("question")).join(found, on="row", how="left", maintain_order="left")
+    answered = asked.join(found, on="row", how="left", maintain_order="left")
     zero = pl.lit(0).cast(QUANTITY)
     return answered.drop("row").with_columns(
         pl.col("exact_events").fill_null(0).cast(pl.UInt64), pl.col("exact_quantity").fill_null(zero).cast(QUANTITY)

@@ -11,9 +11,9 @@ import polars as pl
 from clickhouse.client import UsageStore
 from clickhouse.quantity import quantity_sql
 from clickhouse.recompute import Rule, RuleSql, rule_sql
-from clickhouse.schema import INSTANT, QUANTITY, USAGE_SCOPES
+from clickhouse.schema import INSTANT, QUANTITY
+from clickhouse.scopes import ask_about
 from core.frames import Schema, checked
-from core.ids import new_id
 
 # Whose windows the held events would feed: one row a customer, meter and month in UTC.
 HELD_USAGE: Schema = {
@@ -96,12 +96,10 @@ def usage_with_held(store: UsageStore, held: Held, scopes: pl.DataFrame, cutoff:
     """Like ``usage_for_period`` (of the merchant of ``held``), as if the held events had been counted; WITH_HELD."""
     sql, bound = held_sql(held)
     assert sql and not scopes.is_empty(), "there is something to count"
-    question = new_id("question")
-    asked = scopes.with_row_index("row").with_columns(pl.lit(question).alias("question"))
-    store.insert_frame("usage_scopes", checked(asked, USAGE_SCOPES), token=question)
+    question, asked = ask_about(store, scopes)
     bound |= {"question": question, "cutoff": cutoff}
     found = store.query_frame(_WITH_HELD.replace("[held]", sql), bound)
-    answered = asked.select(pl.exclude("question")).join(found, on="row", how="left", maintain_order="left")
+    answered = asked.join(found, on="row", how="left", maintain_order="left")
     zero = pl.lit(0).cast(QUANTITY)
     return answered.drop("row").with_columns(
         pl.col("events", "windows").fill_null(0).cast(pl.UInt64), pl.col("quantity").fill_null(zero).cast(QUANTITY)

@@ -9,9 +9,9 @@ import polars as pl
 
 from clickhouse.client import UsageStore
 from clickhouse.exact import MERCHANTS_NAMED_MAX
-from clickhouse.schema import INSTANT, USAGE_SCOPES
-from core.frames import Schema, checked
-from core.ids import new_id
+from clickhouse.schema import INSTANT
+from clickhouse.scopes import ask_about
+from core.frames import Schema
 
 LATE_USAGE: Schema = {
     "events": pl.UInt64(),
@@ -89,12 +89,10 @@ def late_usage(store: UsageStore, scopes: pl.DataFrame, cutoff: datetime) -> pl.
     """
     if scopes.is_empty():
         return scopes.with_columns(pl.lit(None, kind).alias(name) for name, kind in LATE_USAGE.items())
-    question = new_id("question")
-    asked = scopes.with_row_index("row").with_columns(pl.lit(question).alias("question"))
-    store.insert_frame("usage_scopes", checked(asked, USAGE_SCOPES), token=question)
+    question, asked = ask_about(store, scopes)
     bound = {"first": scopes["period_start"].min(), "last": scopes["period_end"].max()}
     found = store.query_frame(
         late_sql(_BY_SCOPE, f"{_LATE} AND {_ASKED}"), {"question": question, "cutoff": cutoff, **bound}
     )
     typed = found.with_columns(pl.col(name).cast(kind) for name, kind in LATE_USAGE.items())
-    return asked.drop("question").join(typed, on="row", how="inner", maintain_order="left").drop("row")
+    return asked.join(typed, on="row", how="inner", maintain_order="left").drop("row")

@@ -8,9 +8,8 @@ import polars as pl
 
 from clickhouse.client import UsageStore
 from clickhouse.quantity import quantity_sql
-from clickhouse.schema import INSTANT, PERIOD_USAGE, QUANTITY, USAGE_SCOPES
-from core.frames import checked
-from core.ids import new_id
+from clickhouse.schema import INSTANT, PERIOD_USAGE, QUANTITY
+from clickhouse.scopes import ask_about
 
 EVENTS_BEHIND_MAX = 10_000
 # Up to here, looking the scopes' customers up in the primary key costs less than reading everybody's windows.
@@ -76,15 +75,13 @@ def usage_for_period(store: UsageStore, scopes: pl.DataFrame, cutoff: datetime) 
     """
     if scopes.is_empty():
         return scopes.with_columns(pl.lit(None, kind).alias(name) for name, kind in PERIOD_USAGE.items())
-    question = new_id("question")
-    asked = scopes.with_row_index("row").with_columns(pl.lit(question).alias("question"))
-    store.insert_frame("usage_scopes", checked(asked, USAGE_SCOPES), token=question)
+    question, asked = ask_about(store, scopes)
     bounds = {"first": scopes["period_start"].min(), "last": scopes["period_end"].max()}
     narrow = _THESE_ONLY if scopes.height <= SCOPES_LOOKED_UP_MAX else _EVERYBODY
     found = store.query_frame(
         _PERIOD_USAGE.replace("{narrow}", narrow), {"question": question, "cutoff": cutoff, **bounds}
     )
-    answered = asked.select(pl.exclude("question")).join(found, on="row", how="left", maintain_order="left")
+    answered = asked.join(found, on="row", how="left", maintain_order="left")
     zero = pl.lit(0).cast(QUANTITY)
     return answered.drop("row").with_columns(
         pl.col("events", "windows").fill_null(0).cast(pl.UInt64),
