@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from typing import Annotated
 
 import typer
@@ -16,9 +15,10 @@ from core.clock import SystemClock
 from core.db import transaction
 from core.logs import configure_logs
 from ingest.authorize import Identity
-from runtime.commands.gateway import ignore_signal, server_config
+from runtime.commands.gateway import server_config
 from runtime.log_ends import look_at_log
 from runtime.settings import Settings, load_settings, load_stack_settings
+from runtime.stop_signals import leave_stopping_to_server
 from runtime.wiring import open_admin, open_books, open_usage_store
 
 
@@ -29,9 +29,7 @@ def api(
     """Answer questions over HTTP: what became of an event, what was used. Until SIGTERM or Ctrl-C."""
     configure_logs()
     parts = api_parts(load_settings())
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # uvicorn raises the signal again once it has shut down; by default that would kill what comes after.
-        signal.signal(number, ignore_signal)
+    leave_stopping_to_server()
     listen_on = load_stack_settings().api_port if port is None else port
     try:
         uvicorn.Server(server_config(build_app(parts), host, listen_on)).run()

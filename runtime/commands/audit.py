@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
-from types import FrameType
 from typing import Annotated, Any
 
 import orjson
@@ -28,6 +25,7 @@ from runtime.audit.run import AuditParts, Report, audit
 from runtime.audit.schedule import audit_for_ever
 from runtime.commands.usage import read_instant
 from runtime.settings import load_settings, load_stack_settings
+from runtime.stop_signals import stopping_event
 from runtime.wiring import open_admin, open_books, open_usage_store
 
 EXIT_DIFFERS = 1
@@ -85,13 +83,7 @@ def auditor(
 ) -> None:
     """Audit on a schedule until SIGTERM: what is new every few minutes, everything once a day."""
     configure_logs()
-    stopping = threading.Event()
-
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        stopping.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, on_signal)
+    stopping = stopping_event()
     with opened() as parts:
         audit_for_ever(parts, every_s or load_stack_settings().audit_every_s or 300, stopping)
 

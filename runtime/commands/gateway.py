@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gc
-import signal
-from types import FrameType
 from typing import Annotated
 
 import typer
@@ -23,6 +21,7 @@ from ingest.catalog_feed import CatalogFeed
 from ingest.config import GatewayConfig, GatewayParts
 from ingest.sealed import SealedState, read_sealed
 from runtime.settings import Settings, load_settings, load_stack_settings
+from runtime.stop_signals import leave_stopping_to_server
 from runtime.wiring import open_books
 
 # What a supervisor allows for stopping must be longer than this and the flush after it.
@@ -47,19 +46,13 @@ def gateway(
     gc.collect()
     gc.freeze()
     gc.set_threshold(*COLLECT_EVERY)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # uvicorn raises the signal again once it has shut down; by default that would kill what comes after.
-        signal.signal(number, ignore_signal)
+    leave_stopping_to_server()
     listen_on = load_stack_settings().gateway_port if port is None else port
     try:
         uvicorn.Server(server_config(app, host, listen_on)).run()
     finally:
         feed.stop()
         books.dispose()
-
-
-def ignore_signal(_number: int, _frame: FrameType | None) -> None:
-    """Nothing: the server has its own handler while it runs."""
 
 
 def gateway_config(settings: Settings) -> GatewayConfig:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from types import FrameType
 from typing import Annotated
 
 import orjson
@@ -18,6 +15,7 @@ from runtime.release.schedule import release_for_ever
 from runtime.release.send import LogSender
 from runtime.release.turn import ReleaseParts, Turn, release_turn
 from runtime.settings import Settings, load_settings, load_stack_settings
+from runtime.stop_signals import stopping_event
 from runtime.wiring import open_books, open_usage_store
 
 EVERY_S = 60
@@ -52,13 +50,7 @@ def releaser(
 ) -> None:
     """Release on a schedule until SIGTERM: soon after the catalog changed, and every minute."""
     configure_logs()
-    stopping = threading.Event()
-
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        stopping.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, on_signal)
+    stopping = stopping_event()
     with opened(load_settings()) as parts:
         release_for_ever(parts, every_s or load_stack_settings().release_every_s or EVERY_S, stopping)
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from dataclasses import replace
-from types import FrameType
 from typing import Annotated
 
 import typer
@@ -14,6 +11,7 @@ from rich.console import Console
 from runtime.embedded.clickhouse.part import password_file
 from runtime.settings import LogKind, load_stack_settings
 from runtime.stack import running_stack
+from runtime.stop_signals import stopping_event
 
 COLOURS = {"ready": "green", "died": "red", "given_up": "bold red", "restarting": "yellow", "leftover": "yellow"}
 
@@ -30,13 +28,7 @@ def up(
     real Apache Kafka in place of the embedded broker; it needs Java and, the first time, Maven.
     """
     console = Console(highlight=False)
-    stopping = threading.Event()
-
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        stopping.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, on_signal)
+    stopping = stopping_event()
     settings = load_stack_settings()
     if log is not None:
         settings = replace(settings, log=log)
