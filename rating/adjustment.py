@@ -13,21 +13,23 @@ from typing import Final
 import polars as pl
 
 from core.frames import Schema
-from rating.charge import AMOUNT, INSTANT, QUANTITY, TIERS
+from rating.charge import AMOUNT, EVIDENCE, INSTANT, PRICE_OF, QUANTITY
+
+# What something was, what it has become, and the one less the other.
+DIFFERENCE: Final[Schema] = {
+    "old_quantity": QUANTITY,
+    "new_quantity": QUANTITY,
+    "quantity": QUANTITY,
+    "old_amount": AMOUNT,
+    "new_amount": AMOUNT,
+    "amount": AMOUNT,
+}
 
 # What the engine found, before it belongs to a run. A parked one says why it cannot be worked out, and is not billed.
 FOUND_ADJUSTMENTS: Final[Schema] = {
     "for_period": pl.String(),
-    "subscription_id": pl.String(),
-    "price_id": pl.String(),
     "sequence": pl.Int32(),
-    "merchant_id": pl.String(),
-    "customer_id": pl.String(),
-    "subject": pl.String(),
-    "plan": pl.String(),
-    "meter_id": pl.String(),
-    "meter": pl.String(),
-    "aggregation": pl.String(),
+    **PRICE_OF,
     "model": pl.String(),
     "currency": pl.String(),
     "for_start": INSTANT,
@@ -36,19 +38,8 @@ FOUND_ADJUSTMENTS: Final[Schema] = {
     "period_end": INSTANT,
     "billed_cutoff": INSTANT,
     "catalog_version": pl.Int64(),
-    "old_quantity": QUANTITY,
-    "new_quantity": QUANTITY,
-    "quantity": QUANTITY,
-    "old_amount": AMOUNT,
-    "new_amount": AMOUNT,
-    "amount": AMOUNT,
-    "tiers": TIERS,
-    "price": pl.String(),
-    "events": pl.UInt64(),
-    "windows": pl.UInt64(),
-    "input_hash": pl.String(),
-    "corrected_from": QUANTITY,
-    "parked_reason": pl.String(),
+    **DIFFERENCE,
+    **EVIDENCE,
 }
 
 # The same, posted: by the run of the period on whose invoice it goes, with that run's cut-off.

@@ -45,8 +45,8 @@ TIER_FIELDS: Final[Schema] = {
 WHERE_GIVEN: Final = ("max_amount", "size", "group", "label")
 TIERS: Final = pl.List(pl.Struct(TIER_FIELDS))
 
-# What the engine computes: a pure function of usage and prices.
-RATED_LINES: Final[Schema] = {
+# Whose price of what: a price of a subscription with the meter that it charges.
+PRICE_OF: Final[Schema] = {
     "merchant_id": pl.String(),
     "subscription_id": pl.String(),
     "customer_id": pl.String(),
@@ -56,12 +56,9 @@ RATED_LINES: Final[Schema] = {
     "meter_id": pl.String(),
     "meter": pl.String(),
     "aggregation": pl.String(),
-    "model": pl.String(),
-    "currency": pl.String(),
-    "period_start": INSTANT,
-    "period_end": INSTANT,
-    "quantity": QUANTITY,
-    "amount": AMOUNT,
+}
+# How an amount came about, or why there is none.
+EVIDENCE: Final[Schema] = {
     "tiers": TIERS,
     "price": pl.String(),
     "events": pl.UInt64(),
@@ -70,6 +67,17 @@ RATED_LINES: Final[Schema] = {
     # What the windows said, where copies were found and ``quantity`` was counted from the events; null otherwise.
     "corrected_from": QUANTITY,
     "parked_reason": pl.String(),
+}
+# What the engine computes: a pure function of usage and prices.
+RATED_LINES: Final[Schema] = {
+    **PRICE_OF,
+    "model": pl.String(),
+    "currency": pl.String(),
+    "period_start": INSTANT,
+    "period_end": INSTANT,
+    "quantity": QUANTITY,
+    "amount": AMOUNT,
+    **EVIDENCE,
 }
 
 # The same, with the run that froze its inputs: usage stored until ``cutoff``, the catalog at ``catalog_version``.

@@ -7,19 +7,11 @@ from typing import Final
 import polars as pl
 
 from core.frames import Schema
-from rating.charge import INSTANT, QUANTITY
+from rating.charge import INSTANT, PRICE_OF, QUANTITY
 
 # One row per price of a subscription whose period is to be rated. ``definition`` is the price's JSON text.
 DUE_PRICES: Final[Schema] = {
-    "merchant_id": pl.String(),
-    "subscription_id": pl.String(),
-    "customer_id": pl.String(),
-    "subject": pl.String(),
-    "plan": pl.String(),
-    "price_id": pl.String(),
-    "meter_id": pl.String(),
-    "meter": pl.String(),
-    "aggregation": pl.String(),
+    **PRICE_OF,
     "model": pl.String(),
     "definition": pl.String(),
     "currency": pl.String(),

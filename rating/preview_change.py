@@ -25,8 +25,9 @@ from clickhouse.recompute import Rule
 from core.db import transaction
 from core.frames import Schema, checked
 from core.period import add_months
+from rating.adjustment import DIFFERENCE
 from rating.billed import OWNER_PERIODS, load_billed
-from rating.charge import AMOUNT, INSTANT, QUANTITY
+from rating.charge import INSTANT, PRICE_OF
 from rating.due import with_periods
 from rating.engine import rate
 from rating.exact import as_amount, minus, units
@@ -41,27 +42,14 @@ from rating.load_usage import SCOPE, load_usage, measured_or_too_large
 #   too_old       the period is billed, and too old for the merchant's months_back
 # Amounts are unrounded, and null where ``problem`` says why the line cannot be rated.
 PREVIEW: Final[Schema] = {
-    "merchant_id": pl.String(),
-    "subscription_id": pl.String(),
-    "customer_id": pl.String(),
-    "subject": pl.String(),
-    "plan": pl.String(),
-    "price_id": pl.String(),
-    "meter_id": pl.String(),
-    "meter": pl.String(),
-    "aggregation": pl.String(),
+    **PRICE_OF,
     "currency": pl.String(),
     "period": pl.String(),
     "period_start": INSTANT,
     "period_end": INSTANT,
     "billed": pl.Boolean(),
     "outcome": pl.String(),
-    "old_quantity": QUANTITY,
-    "new_quantity": QUANTITY,
-    "quantity": QUANTITY,
-    "old_amount": AMOUNT,
-    "new_amount": AMOUNT,
-    "amount": AMOUNT,
+    **DIFFERENCE,
     "problem": pl.String(),
 }
 PLACE: Final = ("period", "subscription_id", "price_id")
