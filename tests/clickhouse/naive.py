@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from core.period import day_start
-from core.quantity import EXACT
+from core.quantity import EXACT, parse_quantity
 
 Row = dict[str, Any]
 WHO = ("merchant_id", "customer_id", "meter_id", "aggregation")
@@ -103,3 +103,34 @@ def alive(rows: Iterable[Row], cutoff: datetime) -> list[Row]:
             same = [max(took_effect, key=lambda row: (row["stored_at"], row["kafka_offset"], row["position"]))]  # noqa: PLW2901
         found += [row for row in same if row["fate"] == "stored"]
     return found
+
+
+def texts_of(event: Row) -> dict[str, str]:
+    """An event's properties by name."""
+    return {pair["key"]: pair["value"] for pair in event["properties"]}
+
+
+def counted_once(
+    rows: Iterable[Row], asked: Row, cutoff: datetime, text_of: Callable[[Row], str | None]
+) -> tuple[int, Decimal]:
+    """Events and quantity of a customer's period, of copies the first alone; ``text_of`` has None for no usage."""
+    place = ("stored_at", "incarnation", "partition", "kafka_offset", "position")
+    firsts: dict[bytes, Row] = {}
+    for row in sorted(alive(rows, cutoff), key=lambda row: tuple(row[name] for name in place)):
+        firsts.setdefault(row["key"], row)
+    found = []
+    for row in firsts.values():
+        text = text_of(row)
+        inside = asked["period_start"] <= row["occurred_at"] < asked["period_end"]
+        if text is not None and inside and row["customer_id"] == asked["customer_id"]:
+            found.append((row["occurred_at"], row["key"], text))
+    values = [parse_quantity(text) for _, _, text in found]
+    quantity = {
+        "count": Decimal(len(found)),
+        "sum": sum(values, Decimal(0)),
+        "min": min(values, default=Decimal(0)),
+        "max": max(values, default=Decimal(0)),
+        "latest": parse_quantity(max(found)[2]) if found else Decimal(0),
+        "unique": Decimal(len({text for _, _, text in found})),
+    }
+    return len(found), quantity[asked["aggregation"]]

@@ -17,6 +17,7 @@ from clickhouse.recompute import BlockSpan, Rule
 from clickhouse.schema import USAGE_SCOPES
 from core.quantity import EXACT, parse_quantity
 from tests.clickhouse.builders import AGGREGATIONS, Row, at, event, events_frame, window, windows_frame
+from tests.clickhouse.naive import counted_once, texts_of
 
 START, END = at("2023-11-01"), at("2023-12-01")
 CUTOFF = at("2023-12-05")
@@ -35,6 +36,12 @@ class Only:
 
 
 RULE = Rule("llm.request", "tokens", (Only("model", "ne", ("tiny",)),))
+
+
+def tokens_of(row: Row) -> str | None:
+    """What RULE counts of an event, in plain Python."""
+    texts = texts_of(row)
+    return texts["tokens"] if row["type"] == "llm.request" and texts["model"] != "tiny" else None
 
 
 def scopes(*rows: Row) -> pl.DataFrame:
@@ -217,32 +224,6 @@ def test_a_rule_may_hold_for_some_blocks_only(usage_store: UsageStore) -> None:
     assert quantities(usage_store, Rule("llm.request", "tokens", (), ())) == [(0, 0)]
 
 
-def naive(rows: list[Row], asked: Row) -> tuple[int, Decimal]:
-    """The same in plain Python: sort, keep the first of each key, and count."""
-    place = ("stored_at", "incarnation", "partition", "kafka_offset", "position")
-    firsts: dict[object, Any] = {}
-    for row in sorted(rows, key=lambda row: tuple(row[name] for name in place)):
-        if row["stored_at"] <= CUTOFF:  # type: ignore[operator]
-            firsts.setdefault(row["key"], row)
-    found = []
-    for row in firsts.values():
-        texts = {pair["key"]: pair["value"] for pair in row["properties"]}
-        counts = row["type"] == "llm.request" and texts["model"] != "tiny"
-        inside = asked["period_start"] <= row["occurred_at"] < asked["period_end"]
-        if counts and inside and row["customer_id"] == asked["customer_id"]:
-            found.append((row["occurred_at"], row["key"], texts["tokens"]))
-    values = [parse_quantity(text) for _, _, text in found]
-    quantity = {
-        "count": Decimal(len(found)),
-        "sum": sum(values, Decimal(0)),
-        "min": min(values, default=Decimal(0)),
-        "max": max(values, default=Decimal(0)),
-        "latest": parse_quantity(max(found)[2]) if found else Decimal(0),
-        "unique": Decimal(len({text for _, _, text in found})),
-    }
-    return len(found), quantity[str(asked["aggregation"])]
-
-
 @pytest.mark.parametrize("seed", range(4))
 def test_every_aggregation_agrees_with_python_on_random_copies(usage_store: UsageStore, seed: int) -> None:
     """Blocks doubled whole, copies that differ in everything but their key, and usage around the period."""
@@ -274,4 +255,4 @@ def test_every_aggregation_agrees_with_python_on_random_copies(usage_store: Usag
     found = quantities(usage_store, RULE, *asked)
 
     rows = [row for block in blocks for row in block]
-    assert found == [naive(rows, scope) for scope in asked]
+    assert found == [counted_once(rows, scope, CUTOFF, tokens_of) for scope in asked]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -20,8 +20,20 @@ from core.errors import BadEvent
 from core.quantity import parse_quantity
 from runtime.embedded.endpoints import Endpoints
 from tests.clickhouse.builders import AGGREGATIONS, Row, at
-from tests.clickhouse.naive import alive
-from tests.clickhouse.test_exact import CUTOFF, END, NOVEMBER, RULE, START, properties, put, quantities, said, scopes
+from tests.clickhouse.naive import counted_once
+from tests.clickhouse.test_exact import (
+    CUTOFF,
+    END,
+    NOVEMBER,
+    RULE,
+    START,
+    properties,
+    put,
+    quantities,
+    said,
+    scopes,
+    tokens_of,
+)
 
 BEFORE, AFTER = at("2023-11-20T12:05:00"), at("2023-11-25")
 
@@ -136,30 +148,6 @@ def clickhouse(endpoints: Endpoints) -> UsageStore:
     return open_usage_store(endpoints.clickhouse_url)
 
 
-def naive(rows: list[Row], asked: Row, cutoff: datetime) -> tuple[int, Decimal]:
-    """The same in plain Python: what is alive, of copies the first, by the rule."""
-    place = ("stored_at", "incarnation", "partition", "kafka_offset", "position")
-    firsts: dict[object, Any] = {}
-    for row in sorted(alive(rows, cutoff), key=lambda row: tuple(row[name] for name in place)):
-        firsts.setdefault(row["key"], row)
-    found = []
-    for row in firsts.values():
-        texts = {pair["key"]: pair["value"] for pair in row["properties"]}
-        counts = row["type"] == "llm.request" and texts["model"] != "tiny"
-        if counts and START <= row["occurred_at"] < END and row["customer_id"] == asked["customer_id"]:
-            found.append((row["occurred_at"], row["key"], texts["tokens"]))
-    values = [parse_quantity(text) for _, _, text in found]
-    quantity = {
-        "count": Decimal(len(found)),
-        "sum": sum(values, Decimal(0)),
-        "min": min(values, default=Decimal(0)),
-        "max": max(values, default=Decimal(0)),
-        "latest": parse_quantity(max(found)[2]) if found else Decimal(0),
-        "unique": Decimal(len({text for _, _, text in found})),
-    }
-    return len(found), quantity[str(asked["aggregation"])]
-
-
 @pytest.mark.parametrize("seed", range(4))
 def test_every_aggregation_agrees_with_python_after_random_corrections(usage_store: UsageStore, seed: int) -> None:
     """Doubled events, corrections of every kind and fate in any order, as of several cut-offs."""
@@ -186,11 +174,12 @@ def test_every_aggregation_agrees_with_python_after_random_corrections(usage_sto
     rows = [one(number) for number in range(400)]
     put(usage_store, rows)
     asked: list[Row] = [
-        {"aggregation": aggregation, "customer_id": f"cus_{customer}"}
+        {"aggregation": aggregation, "customer_id": f"cus_{customer}", "period_start": START, "period_end": END}
         for aggregation in AGGREGATIONS
         for customer in range(3)
     ]
 
     for seconds in (30, 60, 100):
         cutoff = at("2023-11-20") + timedelta(seconds=seconds)
-        assert quantities(usage_store, RULE, *asked, cutoff=cutoff) == [naive(rows, scope, cutoff) for scope in asked]
+        expected = [counted_once(rows, scope, cutoff, tokens_of) for scope in asked]
+        assert quantities(usage_store, RULE, *asked, cutoff=cutoff) == expected
