@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,7 @@ from ingest.gateway import Gateway
 from ingest.needs import DoorCatalog, build_catalog
 from ingest.sealed import SealedState
 from runtime.embedded.broker import broker_part
+from runtime.embedded.endpoints import Endpoints
 from runtime.embedded.ports import free_port
 from runtime.embedded.probes import kafka_answers
 
@@ -117,6 +119,29 @@ def run_gateway() -> RunGateway:
             httpx.AsyncClient(transport=transport, base_url="http://gateway") as client,
         ):
             yield Running(app, client)
+
+    return run
+
+
+Ask = Callable[[Callable[[Running], Awaitable[None]]], None]
+
+
+@pytest.fixture
+def config(endpoints: Endpoints, topic: str) -> GatewayConfig:
+    """A gateway without a journal on the shared broker."""
+    return GatewayConfig(kafka=endpoints.kafka, topic=topic)
+
+
+@pytest.fixture
+def ask(config: GatewayConfig, run_gateway: RunGateway) -> Ask:
+    """Run an asynchronous test against a gateway."""
+
+    def run(test: Callable[[Running], Awaitable[None]]) -> None:
+        async def main() -> None:
+            async with run_gateway(config) as running:
+                await test(running)
+
+        asyncio.run(main())
 
     return run
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gzip
 import resource
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import httpx
@@ -17,32 +16,9 @@ from hypothesis import strategies as st
 
 from core.limits import BODY_BYTES_MAX, EVENTS_PER_REQUEST_MAX
 from ingest.config import GatewayConfig
-from runtime.embedded.endpoints import Endpoints
-from tests.ingest.conftest import OTHER_KEY, ReadLog, RunGateway, Running
+from tests.ingest.conftest import OTHER_KEY, Ask, ReadLog, RunGateway, Running
 
 GOOD = {"id": "a", "type": "t", "subject": "s", "properties": {"n": 1}}
-
-Ask = Callable[[Callable[[Running], Awaitable[None]]], None]
-
-
-@pytest.fixture
-def config(endpoints: Endpoints, topic: str) -> GatewayConfig:
-    """A gateway without a journal on the shared broker."""
-    return GatewayConfig(kafka=endpoints.kafka, topic=topic)
-
-
-@pytest.fixture
-def ask(config: GatewayConfig, run_gateway: RunGateway) -> Ask:
-    """Run an asynchronous test against a gateway."""
-
-    def run(test: Callable[[Running], Awaitable[None]]) -> None:
-        async def main() -> None:
-            async with run_gateway(config) as running:
-                await test(running)
-
-        asyncio.run(main())
-
-    return run
 
 
 def is_problem(response: httpx.Response, status: int, code: str) -> bool:

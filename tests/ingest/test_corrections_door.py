@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -19,33 +18,10 @@ from ingest.app import build_app
 from ingest.backfill import Backfill
 from ingest.config import GatewayConfig
 from ingest.event import AMEND, BACKFILL, RETRACT, event_key, partition_of
-from runtime.embedded.endpoints import Endpoints
-from tests.ingest.conftest import KEY, OTHER_KEY, ReadLog, RunGateway, Running, parts_with
+from tests.ingest.conftest import KEY, OTHER_KEY, Ask, ReadLog, Running, parts_with
 
 EVENT = {"id": "a", "type": "t", "subject": "s", "time": "2023-11-01T00:00:00Z", "properties": {"n": 1}}
 SPAN = (datetime(2023, 1, 1, tzinfo=UTC), datetime(2023, 2, 1, tzinfo=UTC))
-
-Ask = Callable[[Callable[[Running], Awaitable[None]]], None]
-
-
-@pytest.fixture
-def config(endpoints: Endpoints, topic: str) -> GatewayConfig:
-    """A gateway without a journal on the shared broker."""
-    return GatewayConfig(kafka=endpoints.kafka, topic=topic)
-
-
-@pytest.fixture
-def ask(config: GatewayConfig, run_gateway: RunGateway) -> Ask:
-    """Run an asynchronous test against a gateway."""
-
-    def run(test: Callable[[Running], Awaitable[None]]) -> None:
-        async def main() -> None:
-            async with run_gateway(config) as running:
-                await test(running)
-
-        asyncio.run(main())
-
-    return run
 
 
 async def send(running: Running, method: str, path: str, body: object = None, key: str = KEY) -> httpx.Response:
