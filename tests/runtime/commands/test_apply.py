@@ -17,13 +17,8 @@ from tests.catalog.builders import CUSTOMER, catalog_text, scalar
 
 
 @pytest.fixture
-def stores(
-    postgres_url: str, clickhouse_url: str, usage_store: UsageStore, monkeypatch: pytest.MonkeyPatch
-) -> UsageStore:
+def stores(usage_store: UsageStore, stores_env: None) -> UsageStore:
     """The command's settings point at fresh stores."""
-    monkeypatch.setenv("MILLRACE_KAFKA", "127.0.0.1:1")
-    monkeypatch.setenv("MILLRACE_POSTGRES_URL", postgres_url)
-    monkeypatch.setenv("MILLRACE_CLICKHOUSE_URL", clickhouse_url)
     return usage_store
 
 

@@ -42,21 +42,8 @@ subscriptions:
 
 
 @pytest.fixture
-def month(
-    *,
-    books: Engine,
-    usage_store: UsageStore,
-    postgres_url: str,
-    clickhouse_url: str,
-    endpoints: Endpoints,
-    topic: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Month:
+def month(books: Engine, usage_store: UsageStore, stack_env: None, monkeypatch: pytest.MonkeyPatch) -> Month:
     """Acme with the token counts of a real trace; the commands' settings point at its stores and an empty log."""
-    monkeypatch.setenv("MILLRACE_KAFKA", endpoints.kafka)
-    monkeypatch.setenv("MILLRACE_TOPIC", topic)
-    monkeypatch.setenv("MILLRACE_POSTGRES_URL", postgres_url)
-    monkeypatch.setenv("MILLRACE_CLICKHOUSE_URL", clickhouse_url)
     monkeypatch.setenv("COLUMNS", "120")
     made = Month(books, usage_store)
     made.sell(merchant_yaml("acme", ["code", "idle"]))

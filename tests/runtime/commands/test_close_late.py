@@ -10,7 +10,6 @@ import pytest
 from sqlalchemy import Engine
 
 from clickhouse.client import UsageStore
-from runtime.embedded.endpoints import Endpoints
 from tests.rating.late_month import come_late
 from tests.rating.month import Month, merchant_yaml
 from tests.runtime.commands.test_close import run, said
@@ -19,25 +18,8 @@ OCTOBER, NOVEMBER = (datetime(2023, number, 20, 12, tzinfo=UTC) for number in (1
 
 
 @pytest.fixture
-def month(
-    *,
-    books: Engine,
-    usage_store: UsageStore,
-    postgres_url: str,
-    clickhouse_url: str,
-    endpoints: Endpoints,
-    topic: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Month:
+def month(books: Engine, usage_store: UsageStore, stack_env: None, monkeypatch: pytest.MonkeyPatch) -> Month:
     """Acme with a customer whose October is billed: one million context tokens for 2.50."""
-    settings = {
-        "KAFKA": endpoints.kafka,
-        "TOPIC": topic,
-        "POSTGRES_URL": postgres_url,
-        "CLICKHOUSE_URL": clickhouse_url,
-    }
-    for name, value in settings.items():
-        monkeypatch.setenv(f"MILLRACE_{name}", value)
     monkeypatch.setenv("COLUMNS", "160")
     made = Month(books, usage_store)
     made.sell(merchant_yaml("acme", ["code"], start="2023-10-01"))

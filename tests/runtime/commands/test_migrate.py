@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 import typer
 from sqlalchemy import Engine
 from typer.testing import CliRunner
@@ -13,17 +12,8 @@ from migrations.apply import current_revision, downgrade, latest_revision
 from runtime.commands.migrate import migrate
 
 
-def test_both_stores_are_brought_up_to_date(
-    books: Engine,
-    usage_store: UsageStore,
-    postgres_url: str,
-    clickhouse_url: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_both_stores_are_brought_up_to_date(books: Engine, usage_store: UsageStore, stores_env: None) -> None:
     """From nothing to this release's schema, and a second time without harm."""
-    monkeypatch.setenv("MILLRACE_KAFKA", "127.0.0.1:1")
-    monkeypatch.setenv("MILLRACE_POSTGRES_URL", postgres_url)
-    monkeypatch.setenv("MILLRACE_CLICKHOUSE_URL", clickhouse_url)
     downgrade(books, "base")
     rollback(usage_store, 0)
     app = typer.Typer()

@@ -21,16 +21,8 @@ from runtime.commands.usage import read_instant, usage
 from tests.clickhouse.builders import at, window, windows_frame
 
 
-@pytest.fixture
-def settled(postgres_url: str, clickhouse_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An environment that says where the parts are."""
-    monkeypatch.setenv("MILLRACE_KAFKA", "127.0.0.1:1")
-    monkeypatch.setenv("MILLRACE_POSTGRES_URL", postgres_url)
-    monkeypatch.setenv("MILLRACE_CLICKHOUSE_URL", clickhouse_url)
-
-
 @pytest.fixture(autouse=True)
-def two_merchants(books: Engine, usage_store: UsageStore, settled: None, clock: ManualClock) -> None:
+def two_merchants(books: Engine, usage_store: UsageStore, stores_env: None, clock: ManualClock) -> None:
     """Acme's tokens over two days, and another merchant's one event."""
     rows = [{"merchant_id": f"mer_{n}", "code": code, "name": code, "created_at": clock.now()} for n, code in NAMED]
     with transaction(books) as connection:
