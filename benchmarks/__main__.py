@@ -1,71 +1,121 @@
-"""``make bench``: measure this machine, print a table, append one line of JSON to ``benchmarks/results/``."""
+"""``make bench``: measure this machine, section by section, and write down what was found.
+
+Figures go to ``benchmarks/results/runs.jsonl`` (a line a section), a report with drawings to
+``benchmarks/results/latest.md``, and its summary into the README.
+"""
 
 from __future__ import annotations
 
-import platform
-import subprocess
-from importlib.metadata import version
-from pathlib import Path
+from contextlib import ExitStack
 from typing import Annotated
 
 import orjson
-import psutil
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table as Shown
 
-from benchmarks.line import LineResult, as_json, measure_line
+from benchmarks.about import about_machine
+from benchmarks.bench import Bench, Options
+from benchmarks.report import append_runs, write_report
+from benchmarks.result import Bar, Failed, Result
+from benchmarks.scene import LOGS_KEPT
+from benchmarks.sections import SECTIONS, chosen
 from core.clock import SystemClock
+from runtime.commands.demo import ended_by_signal
+from runtime.settings import LogKind
 
-RESULTS = Path(__file__).with_name("results") / "runs.jsonl"
-ROOT = Path(__file__).parents[1]
-PACKAGES = ("chdb", "confluent-kafka", "faust-streaming", "msgspec", "orjson", "polars", "pyarrow", "uvicorn")
+EXIT_FAILED = 1
 
 
 def bench(
     *,
-    quick: Annotated[bool, typer.Option("--quick", help="A fifth of the events.")] = False,
-    merchants: Annotated[int, typer.Option(help="How many merchants send.")] = 1_000,
+    quick: Annotated[bool, typer.Option("--quick", help="Short runs: under three minutes in all.")] = False,
+    log: Annotated[LogKind, typer.Option(help="The log to run on.")] = "embedded",
+    only: Annotated[str, typer.Option(help=f"Some of: {', '.join(SECTIONS)}.")] = "",
+    merchants: Annotated[int, typer.Option(min=20, max=9_999, help="How many merchants send.")] = 1_000,
+    json: Annotated[bool, typer.Option("--json", help="One line of JSON a section instead of tables.")] = False,
+    write: Annotated[bool, typer.Option(help="Write results and report.")] = True,
 ) -> None:
-    """Stream seeded events through a fresh stack on this machine and say what each process cost."""
-    console = Console(highlight=False)
-    events = 400_000 if quick else 2_000_000
-    with console.status(f"streaming {events:,} events through the whole line"):
-        result = measure_line(events, merchants)
-    show(console, result)
-    append(result)
+    """Measure the whole line and its parts on this machine, ratios within one run.
+
+    Ends with exit code 1 when a section failed; a bar that does not hold is shown and no failure.
+    """
+    console = Console(highlight=False, stderr=json)
+    options = Options(quick=quick, log=log, merchants=merchants)
+    with ended_by_signal():
+        results = run_sections(options, chosen(only, quick=quick), console)
+    about = about_machine(options)
+    for result in results:
+        if json:
+            print(orjson.dumps(about | result.to_json()).decode())
+        else:
+            show(console, result)
+    if write:
+        append_runs(about, results)
+        console.print(f"report: {write_report(about, results)}")
+    if any(isinstance(result, Failed) for result in results):
+        raise typer.Exit(EXIT_FAILED)
 
 
-def show(console: Console, result: LineResult) -> None:
-    """The table that people read."""
-    table = Table(title=f"{result.events:,} events end to end: {result.events_per_second:,} a second")
-    table.add_column("process")
-    table.add_column("CPU-µs an event", justify="right")
-    table.add_column("memory, MB at most", justify="right")
-    for name, cost in result.cpu_us.items():
-        table.add_row(name, f"{cost:.2f}", f"{result.rss_mb_max[name]:,}")
-    console.print(table)
-    console.print(f"orjson.loads of the same bytes: {result.ceiling_us:.2f} µs an event")
-    console.print(f"the whole line without the generator: {result.line_over_ceiling:.1f} times that")
-    console.print(f"conservation: {result.conservation}")
+def run_sections(options: Options, names: list[str], console: Console) -> list[Result | Failed]:
+    """One after the other; one that fails does not keep the others from being measured."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    results: list[Result | Failed] = []
+    with Progress(*columns, console=console) as progress, ExitStack() as exits:
+        task = progress.add_task("bench", total=len(names))
+        current = [""]
+        bench_ = Bench(
+            options,
+            SystemClock(),
+            lambda text: progress.update(task, description=f"{current[0]}: {text}"),
+            exits,
+        )
+        for name in names:
+            current[0] = name
+            bench_.say("begins")
+            result = run_section(bench_, name)
+            if isinstance(result, Result):
+                bench_.found[name] = result.figures
+            else:
+                console.print(f"[red]{name} failed[/red]: {result.why} (logs: {result.log})")
+            results.append(result)
+            progress.advance(task)
+        progress.update(task, description="stopping")
+    return results
 
 
-def append(result: LineResult) -> None:
-    """Keep the run, with what it ran on."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    about = {
-        "at": SystemClock().now().isoformat(timespec="seconds"),
-        "commit": commit.stdout.strip(),
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "cores": psutil.cpu_count(),
-        "versions": {name: version(name) for name in PACKAGES},
-    }
-    RESULTS.parent.mkdir(exist_ok=True)
-    with RESULTS.open("ab") as file:
-        file.write(orjson.dumps(about | as_json(result)) + b"\n")
+def run_section(bench_: Bench, name: str) -> Result | Failed:
+    """Measure one section. Whatever goes wrong in it is its result."""
+    try:
+        return SECTIONS[name](bench_)
+    except Exception as error:  # noqa: BLE001 - told in the report, with the logs beside it
+        bench_.keep_logs()
+        return Failed(
+            name, f"{type(error).__name__}: {error}"[:2_000], str(LOGS_KEPT.relative_to(LOGS_KEPT.parents[2]))
+        )
+
+
+def show(console: Console, result: Result | Failed) -> None:
+    """A section for people."""
+    if isinstance(result, Failed):
+        return
+    console.rule(result.title)
+    for table in result.tables:
+        shown = Shown(*table.columns, title=table.title)
+        for row in table.rows:
+            shown.add_row(*row)
+        console.print(shown)
+    for bar in result.bars:
+        console.print(said(bar))
+    for note in result.notes:
+        console.print(note, style="dim")
+
+
+def said(bar: Bar) -> str:
+    """A bar in a sentence."""
+    mark = "[green]holds[/green]" if bar.holds else "[yellow]does not hold[/yellow]"
+    return f"{bar.what}: {bar.found:,.4g}, wanted {bar.kind} {bar.wanted:,.4g}: {mark}"
 
 
 if __name__ == "__main__":

@@ -1,152 +1,152 @@
-"""The whole line on this machine: events a second end to end, and CPU-microseconds an event of each process.
+"""The whole line in closed loop: events a second end to end, and CPU-microseconds an event of each process.
 
-Figures of one run compare with one another only: the ceiling (``orjson.loads`` of the same bytes) is measured in it.
+From the first byte sent until the last event shows in the views; then every event is accounted for, by merchant.
+The generator has a process of its own, and the catalog is there before.
 """
 
 from __future__ import annotations
 
-import tempfile
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from itertools import islice
-from pathlib import Path
+from typing import Any
 
-import orjson
-import psutil
+from sqlalchemy import text
 
-from core.clock import Clock, SystemClock
-from runtime.commands.demo import connected, own_settings
+from benchmarks.bench import Bench
+from benchmarks.ceiling_json import json_ceiling_us
+from benchmarks.load.schedule import RunSpec
+from benchmarks.processes import Watch
+from benchmarks.result import Bar, Plot, Result, Series, Table, number
+from benchmarks.scene import GENERATOR, OBSERVER, Load, Scene
+from core.db import transaction
 from runtime.conservation.check import check_conservation
-from runtime.conservation.drain import QUIET_S, wait_until_drained
-from runtime.demo.run import Parts
-from runtime.stack import Stack, running_stack
-from runtime.traffic.ledger import SimulatorLedger
-from runtime.traffic.plan import TrafficPlan, plan_for_last_month
-from runtime.traffic.prepare import prepare_traffic
-from runtime.traffic.requests import requests_of
-from runtime.traffic.send import SendOptions, send_plan
 
-WARM_UP_EVENTS = 50_000
-
-
-@dataclass(frozen=True, slots=True)
-class LineResult:
-    """``cpu_us`` is user and system time an event, by process; ``ceiling_us`` that of ``orjson.loads`` alone."""
-
-    events: int
-    seconds: float
-    events_per_second: float
-    cpu_us: dict[str, float]
-    ceiling_us: float
-    line_over_ceiling: float
-    rss_mb_max: dict[str, int]
-    conservation: str
+REQUEST_EVENTS = 500
+CONNECTIONS = 16
+TIMELINE_S = 0.5
+BLOCKS = text("""
+    SELECT count(*), coalesce(percentile_cont(0.5) WITHIN GROUP (ORDER BY received), 0)::bigint,
+        coalesce(max(received), 0)
+    FROM stream_blocks WHERE topic = :topic AND state = 'sealed' AND sealed_at > :since
+""")
 
 
-def measure_line(events: int, merchants: int, log: str = "embedded") -> LineResult:
-    """Stream ``events`` through a fresh stack and account for all of them."""
-    clock = SystemClock()
-    with tempfile.TemporaryDirectory(prefix="millrace-bench-") as folder:
-        settings = own_settings(Path(folder) / "home", log)  # type: ignore[arg-type]
-        with running_stack(settings) as stack, connected(stack) as parts:
-            stream(parts, plan_of(clock, WARM_UP_EVENTS, merchants, seed=99), clock)
-            plan = plan_of(clock, events, merchants, seed=1)
-            processes = processes_of(stack)
-            with watching_memory(processes) as rss_mb_max:
-                before = cpu_seconds(processes)
-                seconds = stream(parts, plan, clock)
-                after = cpu_seconds(processes)
-            found = check_conservation(parts.books, parts.store, parts.topic)
-    cpu_us = {name: round((after[name] - before[name]) / events * 1e6, 3) for name in after}
-    ceiling_us = measure_ceiling(plan, clock)
-    line_us = sum(value for name, value in cpu_us.items() if name != "generator")
-    return LineResult(
-        events=events,
-        seconds=round(seconds, 3),
-        events_per_second=round(events / seconds),
-        cpu_us=cpu_us,
-        ceiling_us=round(ceiling_us, 3),
-        line_over_ceiling=round(line_us / ceiling_us, 2),
-        rss_mb_max=rss_mb_max,
-        conservation="ok" if found.ok else "; ".join(found.faults),
+def measure(bench: Bench) -> Result:
+    """Warm up, run, wait until everything is in, account for it."""
+    scene = bench.scene()
+    with scene.load(request_events=REQUEST_EVENTS) as load:
+        load.run(RunSpec(seconds=bench.options.seconds(5, 2), connections=CONNECTIONS))
+        load.drained()
+        figures, watch, run = stream(scene, load, bench.options.seconds(60, 20))
+        scene.say("accounting for every event")
+        verdict = load.verify()
+        conservation = check_conservation(scene.parts.books, scene.parts.store, scene.parts.topic)
+    figures["orjson_us"] = json_ceiling_us(load.plan)
+    figures["line_over_orjson"] = round(figures["line_us"] / figures["orjson_us"], 2)
+    figures["accounted"] = str(verdict)
+    figures["conservation"] = "ok" if conservation.ok else "; ".join(conservation.faults[:5])
+    whole = verdict.ok and conservation.ok
+    return Result(
+        name="line",
+        title="The whole line",
+        figures=figures,
+        tables=[cost_table(figures), rate_table(figures)],
+        bars=[
+            Bar("events a second, end to end", figures["events_per_second"], 200_000, "at least"),
+            Bar("CPU of the line ÷ orjson.loads of the same bytes", figures["line_over_orjson"], 5, "at most"),
+            Bar("events accounted for (1 is all)", 1 if whole else 0, 1, "at least"),
+        ],
+        plots=[cost_plot(figures), rate_plot(run, watch)],
+        notes=[
+            f"{REQUEST_EVENTS} events of one merchant a request, {CONNECTIONS} connections, closed loop.",
+            "Events occur when they are sent, but for the late ones.",
+            "CPU is user and system time of each part and its children; generator and catalog preparation stand apart.",
+            str(verdict),
+        ],
     )
 
 
-def plan_of(clock: Clock, events: int, merchants: int, seed: int) -> TrafficPlan:
-    """Seeded traffic: 236-byte CloudEvents, Zipf customers, a hot merchant, repeats, late and invalid ones."""
-    return plan_for_last_month(clock.now(), seed=seed, events=events, merchants=merchants)
+def stream(scene: Scene, load: Load, seconds: float) -> tuple[dict[str, Any], Watch, dict[str, Any]]:
+    """The measured run."""
+    scene.say(f"streaming for {seconds:g} s")
+    since = scene.clock.now()
+    with scene.watching() as watch:
+        run = load.run(RunSpec(seconds=seconds, connections=CONNECTIONS), watch.note_accepted)
+        watch.note_accepted(run["accepted"])
+        scene.say("waiting for the last event")
+        ended_s = load.drained()
+    with transaction(scene.parts.books) as connection:
+        blocks, middle, largest = connection.execute(BLOCKS, {"topic": scene.parts.topic, "since": since}).one()
+    cpu_us = {name: round(spent_s / run["accepted"] * 1e6, 3) for name, spent_s in watch.cpu_s.items()}
+    figures = {
+        "events": run["accepted"],
+        "sending_s": round(run["ended_s"] - run["begun_s"], 3),
+        "seconds": round(ended_s - run["begun_s"], 3),
+        "accepted_per_second": round(run["accepted"] / (run["ended_s"] - run["begun_s"])),
+        "events_per_second": round(run["accepted"] / (ended_s - run["begun_s"])),
+        "cpu_us": cpu_us,
+        "line_us": round(sum(us for name, us in cpu_us.items() if name not in {GENERATOR, OBSERVER}), 3),
+        "memory_mb_max": watch.memory_max(),
+        "blocks": blocks,
+        "block_events_median": middle,
+        "block_events_max": largest,
+        "lag_events_max": max(sample.accepted - sealed_by(watch, sample.sealed) for sample in watch.samples),
+        "answer_ms": run["latency_ms"],
+    }
+    return figures, watch, run
 
 
-def stream(parts: Parts, plan: TrafficPlan, clock: Clock) -> float:
-    """Send a plan and wait until every event is accounted for; seconds from the first byte to the last seal."""
-    with_earlier = received_so_far(parts)
-    keys = prepare_traffic(parts.books, parts.store, plan)
-    ledger = SimulatorLedger(plan)
-    start_s = clock.steady_s()
-    send_plan(ledger, SendOptions(parts.gateway_url, keys), clock)
-    wait_until_drained(parts.books, parts.admin, parts.topic, clock, acknowledged=with_earlier + ledger.accepted)
-    # The wait ends only after the stream has stood still for a while, which is not the stream's own time.
-    return clock.steady_s() - start_s - QUIET_S
+def sealed_by(watch: Watch, sealed: int) -> int:
+    """Events sealed since the watch began."""
+    return sealed - watch.samples[0].sealed
 
 
-def received_so_far(parts: Parts) -> int:
-    """Events that earlier streams left in the ledger."""
-    return check_conservation(parts.books, parts.store, parts.topic).totals.received
+def cost_table(figures: dict[str, Any]) -> Table:
+    """CPU and memory by part."""
+    rows = [
+        (name, number(us, 3), number(figures["memory_mb_max"].get(name, 0))) for name, us in figures["cpu_us"].items()
+    ]
+    rows += [
+        ("the line, without generator and observer", number(figures["line_us"], 3), ""),
+        ("orjson.loads of the same bytes", number(figures["orjson_us"], 3), ""),
+    ]
+    return Table("CPU and memory by part", ("part", "CPU-µs an event", "memory at most, MB"), rows)
 
 
-def processes_of(stack: Stack) -> dict[str, list[psutil.Process]]:
-    """Every part with all that it started, and ourselves as the generator."""
-    found = {status.name: family(status.pid) for status in stack.supervisor.status()}
-    return found | {"generator": [psutil.Process()]}
+def rate_table(figures: dict[str, Any]) -> Table:
+    """Rates, blocks and lag."""
+    names = {
+        "events": "events accepted",
+        "events_per_second": "events a second, first byte to last event visible",
+        "accepted_per_second": "events a second, durable answers",
+        "blocks": "blocks",
+        "block_events_median": "events a block, median",
+        "block_events_max": "events a block, at most",
+        "lag_events_max": "accepted and not yet visible, at most",
+    }
+    return Table("Rate, blocks, lag", ("", ""), [(said, number(figures[name])) for name, said in names.items()])
 
 
-def family(pid: int) -> list[psutil.Process]:
-    """A process and its children."""
-    parent = psutil.Process(pid)
-    return [parent, *parent.children(recursive=True)]
+def cost_plot(figures: dict[str, Any]) -> Plot:
+    """CPU by part as bars."""
+    parts = {name: us for name, us in figures["cpu_us"].items() if name != OBSERVER}
+    parts["orjson.loads"] = figures["orjson_us"]
+    series = Series("CPU-µs an event", list(map(float, range(len(parts)))), list(parts.values()))
+    return Plot("cpu", "CPU-µs an event, by part", "bars", "", "CPU-µs an event", [series], labels=list(parts))
 
 
-def cpu_seconds(processes: dict[str, list[psutil.Process]]) -> dict[str, float]:
-    """User and system time so far."""
-    return {name: sum(sum(one.cpu_times()[:2]) for one in group) for name, group in processes.items()}
-
-
-@contextmanager
-def watching_memory(processes: dict[str, list[psutil.Process]]) -> Iterator[dict[str, int]]:
-    """The largest resident memory of each part while the block runs, in MB."""
-    largest = dict.fromkeys(processes, 0)
-    done = threading.Event()
-
-    def watch() -> None:
-        while not done.wait(0.25):
-            for name, group in processes.items():
-                now = sum(one.memory_info().rss for one in group) // 1_000_000
-                largest[name] = max(largest[name], now)
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield largest
-    finally:
-        done.set()
-        thread.join()
-
-
-def measure_ceiling(plan: TrafficPlan, clock: Clock) -> float:
-    """CPU-microseconds an event of ``orjson.loads`` on the first chunks of the same bodies."""
-    requests = [request for chunk in islice(requests_of(plan), 2) for request in chunk]
-    events = sum(len(request.ordinals) for request in requests)
-    best_s = float("inf")
-    for _ in range(5):
-        start_s = clock.steady_s()
-        for request in requests:
-            orjson.loads(request.body)
-        best_s = min(best_s, clock.steady_s() - start_s)
-    return best_s / events * 1e6
-
-
-def as_json(result: LineResult) -> dict[str, object]:
-    """A line of the results file."""
-    return {"benchmark": "line", **asdict(result)}
+def rate_plot(run: dict[str, Any], watch: Watch) -> Plot:
+    """Accepted rate and lag over time."""
+    counts = run["timeline"]
+    times = [(place + 1) * TIMELINE_S for place in range(len(counts))]
+    lag = [float(sample.accepted - sealed_by(watch, sample.sealed)) for sample in watch.samples]
+    return Plot(
+        "rate",
+        "Events accepted a second, and how far the view is behind",
+        "lines",
+        "seconds",
+        "events a second",
+        [
+            Series("accepted a second", times, [count / TIMELINE_S for count in counts]),
+            Series("not yet visible", [sample.at_s for sample in watch.samples], lag, axis=1),
+        ],
+        y_right="events",
+    )

@@ -8,14 +8,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from benchmarks.load.control import Generator, generator
+from benchmarks.load.ledger import Account
 from benchmarks.load.plan import LoadPlan
+from benchmarks.load.schedule import RunSpec
+from benchmarks.processes import Watch, family, watching
+from benchmarks.verify import Verdict, verify
+from catalog.document import read_catalog
+from catalog.keys import create_key
 from core.clock import Clock
 from core.db import transaction
+from runtime.commands.apply import write_catalog
 from runtime.commands.demo import connected, own_settings
+from runtime.conservation.drain import wait_until_drained
 from runtime.conservation.ledger import ledger_totals
 from runtime.demo.run import Parts
 from runtime.settings import LogKind
@@ -24,6 +33,19 @@ from runtime.traffic.prepare import prepare_traffic
 
 LOGS_KEPT = Path(__file__).with_name("results") / "logs"
 OBSERVER, GENERATOR = "observer", "generator"
+PAUSE_S = 0.05
+BASE_WITHIN_S = 60.0
+DRAIN_WITHIN_S = 180.0
+# Answers after which events may be stored although nobody said so.
+OPEN_ENDED = ("0", "500", "502", "503", "504")
+PROBE = "bench-probe"
+PROBE_CATALOG = f"""
+merchant: {{code: {PROBE}, name: Probe}}
+meters:
+  - {{code: probes, event_type: probe, aggregation: count, group_by: [probe]}}
+customers:
+  - {{key: c-1, name: Probe, zone: UTC, currency: USD}}
+"""
 
 
 @dataclass(slots=True)
@@ -33,26 +55,32 @@ class Scene:
     stack: Stack
     parts: Parts
     keys: tuple[str, ...]
+    probe_key: str
     clock: Clock
     home: Path
-    merchants: int
+    say: Callable[[str], object]
     loads: int = 0
-    say: Callable[[str], object] = lambda _text: None
     running: list[Generator] = field(default_factory=list)
 
+    @property
+    def merchants(self) -> int:
+        """How many merchants the catalog holds."""
+        return len(self.keys)
+
     @contextmanager
-    def load(self, plan: LoadPlan) -> Iterator[Generator]:
-        """A generator of a load that this stack has not seen, its base sent and stored."""
+    def load(self, **fields: Any) -> Iterator[Load]:
+        """A load of ids of its own, its base sent and stored; ``fields`` are those of ``LoadPlan``."""
         self.loads += 1
+        plan = LoadPlan(seed=1_000 + self.loads, merchants=self.merchants, **fields)
         log = self.home / "logs" / f"generator-{self.loads}.log"
         with generator(self.parts.gateway_url, self.keys, plan, log) as found:
             self.running.append(found)
             try:
                 self.say("warming up")
-                before = self.received()
-                summary = found.send_base()
-                self.wait_received(before + summary["accepted"], 60)
-                yield found
+                load = Load(self, found, plan, self.received())
+                load.accepted = found.send_base()["accepted"]
+                load.drained(BASE_WITHIN_S)
+                yield load
             finally:
                 self.running.remove(found)
 
@@ -66,47 +94,66 @@ class Scene:
 
         Raises ``TimeoutError`` with how far it came.
         """
-        end_s = self.clock.steady_s() + within_s
-        pause = PAUSE_S
+        end_s, pause = self.clock.steady_s() + within_s, threading.Event()
         while True:
             found = self.received()
             now_s = self.clock.steady_s()
             if found >= wanted:
                 return now_s
+            self.stack.supervisor.check()
             if now_s > end_s:
                 raise TimeoutError(f"{found:,} of {wanted:,} events were sealed after {within_s:g} s more")
-            wait(pause)
+            pause.wait(PAUSE_S)
 
     def processes(self) -> dict[str, list[psutil.Process]]:
         """Every part with all that it started, the generator, and ourselves."""
-        self.stack.supervisor.check()
         found = {status.name: family(status.pid) for status in self.stack.supervisor.status()}
         for one in self.running:
             found[GENERATOR] = family(one.process.pid)
         return found | {OBSERVER: [psutil.Process()]}
 
-
-PAUSE_S = 0.05
-
-
-def wait(seconds: float) -> None:
-    """Sleep."""
-    threading.Event().wait(seconds)
+    @contextmanager
+    def watching(self) -> Iterator[Watch]:
+        """CPU and memory of all parts while the block runs."""
+        with watching(self.processes(), self.clock, self.received) as watch:
+            yield watch
 
 
-def family(pid: int) -> list[psutil.Process]:
-    """A process and its children; none when it is gone."""
-    try:
-        parent = psutil.Process(pid)
-        return [parent, *parent.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return []
+@dataclass(slots=True)
+class Load:
+    """A generator at work on a scene. ``accepted`` counts what the door took of it so far."""
+
+    scene: Scene
+    generator: Generator
+    plan: LoadPlan
+    sealed_before: int
+    accepted: int = 0
+    open_ended: bool = False
+
+    def run(self, spec: RunSpec, on_accepted: Callable[[int], object] = lambda _accepted: None) -> dict[str, Any]:
+        """One run; see the generator's ``summary`` for what comes back."""
+        summary = self.generator.run(spec, on_accepted)
+        self.accepted += summary["accepted"]
+        self.open_ended |= any(status in summary["statuses"] for status in OPEN_ENDED)
+        return summary
+
+    def drained(self, within_s: float = DRAIN_WITHIN_S) -> float:
+        """Wait until all that was accepted is sealed; the steady time of it."""
+        at_s = self.scene.wait_received(self.sealed_before + self.accepted, within_s)
+        if self.open_ended:
+            parts = self.scene.parts
+            wait_until_drained(parts.books, parts.admin, parts.topic, self.scene.clock, acknowledged=0)
+        return at_s
+
+    def verify(self) -> Verdict:
+        """Hold the account of everything sent so far against the stores. The stack must be drained."""
+        account: Account = self.generator.account()
+        parts = self.scene.parts
+        return verify(parts.books, parts.store, self.plan, account, self.scene.received() - self.sealed_before)
 
 
 @contextmanager
-def scene(
-    clock: Clock, log: LogKind, merchants: int, say: Callable[[str], object] = lambda _text: None
-) -> Iterator[Scene]:
+def scene(clock: Clock, log: LogKind, merchants: int, say: Callable[[str], object]) -> Iterator[Scene]:
     """Start a stack in a folder of its own, apply the catalog, and end it all; logs are kept when something failed."""
     with tempfile.TemporaryDirectory(prefix="millrace-bench-") as folder:
         home = Path(folder) / "home"
@@ -115,14 +162,22 @@ def scene(
             with running_stack(own_settings(home, log)) as stack, connected(stack) as parts:
                 say(f"applying the catalog of {merchants:,} merchants")
                 keys = prepare_traffic(parts.books, parts.store, LoadPlan(merchants=merchants).traffic(1))
-                yield Scene(stack, parts, keys, clock, home, merchants, say=say)
+                found = Scene(stack, parts, keys, open_probe(parts), clock, home, say)
+                yield found
         except BaseException:
             keep_logs(home)
             raise
 
 
+def open_probe(parts: Parts) -> str:
+    """A merchant whose single events are followed to the view; its key."""
+    write_catalog(parts.books, parts.store, read_catalog(PROBE_CATALOG.encode()))
+    with transaction(parts.books) as connection:
+        return create_key(connection, PROBE, "bench").key
+
+
 def keep_logs(home: Path) -> None:
     """Copy the parts' logs to where they outlive the folder."""
     LOGS_KEPT.mkdir(parents=True, exist_ok=True)
-    for source in [*home.glob("logs/*.log"), *home.glob("run/*.log")]:
+    for source in home.glob("logs/*.log"):
         (LOGS_KEPT / source.name).write_bytes(source.read_bytes())

@@ -18,7 +18,7 @@ TURN_REQUESTS = 4
 STRIPE_EVENTS = 2_048
 STRIPES_MIN = 4
 # What has been sent before the measurement begins, hours ago in event time; later repeats and conflicts mean these.
-BASE_REQUEST_EVENTS = 50
+BASE_REQUEST_EVENTS = 20
 BASE_REQUESTS_ABOUT = 1_000
 BASE_HOURS_AGO = 3
 # Ids hold four digits of the round and eight of the place.

@@ -1,0 +1,26 @@
+"""The sections of the bench, in the order in which they run: each may lean on what those before it found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import typer
+
+from benchmarks import line
+from benchmarks.bench import Bench
+from benchmarks.result import Result
+
+SECTIONS: dict[str, Callable[[Bench], Result]] = {
+    "line": line.measure,
+}
+# What takes minutes to say anything is left to the full run.
+FULL_ONLY = ("soak",)
+
+
+def chosen(only: str, *, quick: bool) -> list[str]:
+    """The sections to run, in their order; raises ``BadParameter`` for a name that is none."""
+    asked = [name for name in only.split(",") if name]
+    unknown = [name for name in asked if name not in SECTIONS]
+    if unknown:
+        raise typer.BadParameter(f"no such section: {', '.join(unknown)}; there are {', '.join(SECTIONS)}")
+    return [name for name in SECTIONS if (name in asked if asked else not (quick and name in FULL_ONLY))]
