@@ -16,6 +16,8 @@ from core.limits import DEAD_LETTER_PERCENT_MAX
 DEFAULT_TOPIC = "millrace.usage-events"
 # Longer than the stores are tried again for, and than any claim or block takes.
 STALL_LIMIT_S = 180
+# Room on ClickHouse's disk that no write gets: it must outlast what is under way when others fill the disk.
+DISK_RESERVE_MIB = 256
 # The log that a stack starts for itself: the in-memory broker from a wheel, or Apache Kafka from its Maven artifacts.
 LogKind = Literal["embedded", "apache"]
 
@@ -60,6 +62,7 @@ class StackSettings:
     api_port: int = 0
     audit_every_s: int = 0
     release_every_s: int = 0
+    disk_reserve_mib: int = DISK_RESERVE_MIB
 
 
 def endpoints_file(home: Path) -> Path:
@@ -85,6 +88,7 @@ def load_stack_settings(env: Mapping[str, str] | None = None) -> StackSettings:
         api_port=number(env, "MILLRACE_API_PORT", 8080),
         audit_every_s=number(env, "MILLRACE_AUDIT_EVERY_S", 300),
         release_every_s=number(env, "MILLRACE_RELEASE_EVERY_S", 60),
+        disk_reserve_mib=number(env, "MILLRACE_DISK_RESERVE_MIB", DISK_RESERVE_MIB),
     )
 
 

@@ -50,7 +50,13 @@ def running_stack(
     ports = EmbeddedPorts(settings.kafka_port, settings.clickhouse_port, settings.postgres_port)
     keep_to_one_log(settings)
     with Supervisor(settings.home, on_event) as supervisor:
-        engines = embedded_parts(settings.home, ports, replaced(settings), apache_kafka=settings.log == "apache")
+        engines = embedded_parts(
+            settings.home,
+            ports,
+            replaced(settings),
+            apache_kafka=settings.log == "apache",
+            disk_reserve_mib=settings.disk_reserve_mib,
+        )
         supervisor.start(engines, cancelled=cancelled)
         found = addresses(settings, ports)
         if not cancelled():

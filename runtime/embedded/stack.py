@@ -15,6 +15,7 @@ from runtime.embedded.part import Part
 from runtime.embedded.ports import EmbeddedPorts
 from runtime.embedded.postgres import postgres_part, postgres_url
 from runtime.embedded.supervisor import OnEvent, Supervisor, ignore_event
+from runtime.settings import DISK_RESERVE_MIB
 
 KAFKA = "kafka"
 CLICKHOUSE = "clickhouse"
@@ -23,17 +24,22 @@ CLICKHOUSE_DATABASE = "millrace"
 
 
 def embedded_parts(
-    home: Path, ports: EmbeddedPorts, without: frozenset[str] = frozenset(), *, apache_kafka: bool = False
+    home: Path,
+    ports: EmbeddedPorts,
+    without: frozenset[str] = frozenset(),
+    *,
+    apache_kafka: bool = False,
+    disk_reserve_mib: int = DISK_RESERVE_MIB,
 ) -> list[Part]:
     """The engines in the order of their start; ``without`` names those that a URL replaces.
 
     The names are ``kafka``, ``clickhouse`` and ``postgres``. The log is the broker that keeps everything in memory,
-    or Apache Kafka.
+    or Apache Kafka. ``disk_reserve_mib`` stays free on ClickHouse's disk.
     """
     home = home.resolve()
     builders: dict[str, Callable[[], Part]] = {
         POSTGRES: lambda: postgres_part(home, ports.postgres),
-        CLICKHOUSE: lambda: clickhouse_part(home, ports.clickhouse, CLICKHOUSE_DATABASE),
+        CLICKHOUSE: lambda: clickhouse_part(home, ports.clickhouse, CLICKHOUSE_DATABASE, reserve_mib=disk_reserve_mib),
         KAFKA: lambda: (apache_kafka_part if apache_kafka else broker_part)(home, ports.kafka),
     }
     unknown = without - builders.keys()

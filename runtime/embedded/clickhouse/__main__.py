@@ -13,6 +13,9 @@ from runtime.embedded.clickhouse.app import build_app
 from runtime.embedded.clickhouse.connection import Engine, quoted_name
 from runtime.embedded.clickhouse.front import Front
 from runtime.embedded.clickhouse.guard import is_local
+from runtime.embedded.clickhouse.room import MIB, Room
+from runtime.embedded.clickhouse.watch_room import RoomWatch
+from runtime.settings import DISK_RESERVE_MIB
 
 THREADS = 16
 # Of the machine's memory: the other parts need theirs.
@@ -32,6 +35,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=THREADS, help="queries that run at the same time")
     parser.add_argument("--memory-ratio", type=float, default=MEMORY_RATIO, help="share of memory queries may use")
     parser.add_argument("--database", default=None, help="made at the start when missing")
+    parser.add_argument("--reserve-mib", type=int, default=DISK_RESERVE_MIB, help="stays free on the disk of the data")
     return parser.parse_args()
 
 
@@ -43,11 +47,14 @@ def main() -> None:
         "max_server_memory_usage_to_ram_ratio": str(given.memory_ratio),
         "mark_cache_size": str(MARK_CACHE_BYTES),
     }
-    engine = Engine(given.path, options)
+    room = Room(given.path, given.reserve_mib * MIB)
+    engine = Engine(given.path, options | room.write_configuration())
+    watch = RoomWatch(engine, room)
     if given.database:
         engine.ask(f"CREATE DATABASE IF NOT EXISTS {quoted_name(given.database)}")
     password = given.password_file.read_text(encoding="utf-8").strip() if given.password_file else ""
-    front = Front(engine, SystemClock(), threads=given.threads, user=given.user, password=password)
+    front = Front(engine, room, SystemClock(), threads=given.threads, user=given.user, password=password)
+    watch.start()
     try:
         uvicorn.run(
             build_app(front, local=is_local(given.host)),
@@ -61,6 +68,7 @@ def main() -> None:
             timeout_graceful_shutdown=3,
         )
     finally:
+        watch.stop()
         front.close()
 
 

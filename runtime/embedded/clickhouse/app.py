@@ -87,9 +87,10 @@ async def answer_ask(front: Front, ask: Ask, receive: Receive, send: Started) ->
         if statement.kind is Kind.READ:
             return await run_read(front, lease, ask, statement, (receive, send))
         if statement.kind is Kind.DATA_INSERT:
-            result = await run_insert(front, Insert(lease, ask, statement, (first, body)))
+            result = await run_insert(front, Insert(lease, ask, statement, (first, body), front.room))
             outcome = Outcome(result)
         else:
+            front.room.check_for(statement)
             outcome = await front.run(lambda: run_whole(lease, ask, statement))
     return await send_outcome(front, ask, statement, outcome, send)
 

@@ -36,18 +36,6 @@ class Raw(Protocol):
     def query(self, sql: str, output_format: str, /, *, params: dict[str, str]) -> Result:
         """Run a statement as a whole, with bound values."""
 
-    def send_insert(self, sql: str, input_format: str, /) -> object:
-        """Open an insert."""
-
-    def insert_append(self, handle: object, data: bytes, /) -> None:
-        """Hand over the next bytes."""
-
-    def insert_done(self, handle: object, /) -> Result:
-        """Finish an insert."""
-
-    def insert_cancel(self, handle: object, /) -> None:
-        """Drop an insert."""
-
     def classify_query(self, sql: str, /) -> dict[str, Any]:
         """Tell what a statement would do."""
 

@@ -37,31 +37,6 @@ class Connection:
             self.discard_rest()
             raise read_error(str(error)) from None
 
-    def begin_insert(self, head: str, input_format: str) -> object:
-        """Open an insert whose data follow; raises ``EngineError``."""
-        try:
-            return self._raw.send_insert(head, input_format)
-        except RuntimeError as error:
-            raise read_error(str(error)) from None
-
-    def append(self, handle: object, data: bytes) -> None:
-        """Hand over the next bytes of an insert, of any length; raises ``EngineError`` for data it cannot read."""
-        try:
-            self._raw.insert_append(handle, data)
-        except RuntimeError as error:
-            raise read_error(str(error)) from None
-
-    def end_insert(self, handle: object) -> Result:
-        """Finish an insert: its rows are in the table when this returns; raises ``EngineError``."""
-        try:
-            return self._raw.insert_done(handle)
-        except RuntimeError as error:
-            raise read_error(str(error)) from None
-
-    def cancel_insert(self, handle: object) -> None:
-        """Drop an insert that will not be finished."""
-        self._raw.insert_cancel(handle)
-
     def use(self, database: str) -> None:
         """Make a database the current one; raises ``EngineError`` when there is none of that name."""
         self.query(f"USE {quoted_name(database)}")

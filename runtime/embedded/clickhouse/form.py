@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from dataclasses import dataclass
 
 from runtime.embedded.clickhouse.body import Body
 from runtime.embedded.clickhouse.connection import Connection, quoted_name
 from runtime.embedded.clickhouse.errors import BAD_ARGUMENTS, refusal
 from runtime.embedded.clickhouse.request import Ask, with_form
+from runtime.embedded.clickhouse.statement import Kind, Statement
 
 BOUNDARY = re.compile(r'boundary="?([^";]+)"?')
 NAME = re.compile(rb'[; ]name="((?:[^"\\]|\\.)*)"')
@@ -29,9 +31,11 @@ class ExternalTable:
         name = quoted_name(self.name)
         connection.query(f"DROP TEMPORARY TABLE IF EXISTS {name}")
         connection.query(f"CREATE TEMPORARY TABLE {name} ({self.structure})")
-        handle = connection.begin_insert(f"INSERT INTO {name}", self.input_format)
-        connection.append(handle, self.data)
-        connection.end_insert(handle)
+        insert = Statement(Kind.DATA_INSERT, f"INSERT INTO {name}", self.input_format)
+        with tempfile.TemporaryFile(buffering=0) as file:
+            file.write(self.data)
+            file.seek(0)
+            connection.query(insert.out_of(f"/dev/fd/{file.fileno()}"))
 
 
 async def take_form(ask: Ask, body: Body) -> tuple[Ask, list[ExternalTable]]:

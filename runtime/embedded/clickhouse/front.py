@@ -20,6 +20,7 @@ from runtime.embedded.clickhouse.errors import (
     refusal,
 )
 from runtime.embedded.clickhouse.request import Ask
+from runtime.embedded.clickhouse.room import Room
 from runtime.embedded.clickhouse.sessions import Sessions
 from runtime.embedded.clickhouse.settled import InForce, settle_fresh, settle_session
 from runtime.embedded.clickhouse.statement import Kind, Statement, first_word
@@ -63,8 +64,9 @@ class Lease:
 class Front:
     """Everything that outlives a request."""
 
-    def __init__(self, engine: Engine, clock: Clock, *, threads: int, user: str, password: str) -> None:
+    def __init__(self, engine: Engine, room: Room, clock: Clock, *, threads: int, user: str, password: str) -> None:
         self.engine = engine
+        self.room = room
         self.sessions = Sessions(clock)
         self.server: Mapping[str, str] = {"name": socket.gethostname(), "timezone": engine.timezone}
         self._account = (user, password)

@@ -7,6 +7,7 @@ from pathlib import Path
 from runtime.embedded.part import Part, module_argv, module_env
 from runtime.embedded.probes import http_answers
 from runtime.embedded.secret import password_in
+from runtime.settings import DISK_RESERVE_MIB
 
 NAME = "clickhouse"
 USER = "millrace"
@@ -26,8 +27,13 @@ def password_file(home: Path) -> Path:
     return home / "clickhouse.password"
 
 
-def clickhouse_part(home: Path, port: int, database: str, *, guarded: bool = True) -> Part:
-    """The usage store on a local port, its data below ``home``; unguarded only where a test wants it so."""
+def clickhouse_part(
+    home: Path, port: int, database: str, *, guarded: bool = True, reserve_mib: int = DISK_RESERVE_MIB
+) -> Part:
+    """The usage store on a local port, its data below ``home``; unguarded only where a test wants it so.
+
+    It leaves ``reserve_mib`` of its disk free.
+    """
     password_in(password_file(home))
     account = ("--user", USER, "--password-file", str(password_file(home))) if guarded else ()
     argv = module_argv(
@@ -38,6 +44,8 @@ def clickhouse_part(home: Path, port: int, database: str, *, guarded: bool = Tru
         str(home / "clickhouse"),
         "--database",
         database,
+        "--reserve-mib",
+        str(reserve_mib),
         *account,
     )
     return Part(

@@ -1,11 +1,23 @@
-"""Runs an insert whose data stream in."""
+"""Runs an insert whose data stream in.
+
+They are gathered in a file that has no name, and the engine inserts that file: its own way of taking an insert piece by
+piece reports errors of the data, but none of the table (no room, too many parts, a constraint). Nothing has begun when
+a client goes away in the middle.
+"""
 
 from __future__ import annotations
 
+import errno
+import tempfile
+from contextlib import suppress
+from typing import IO
+
 from runtime.embedded.clickhouse.body import Body
 from runtime.embedded.clickhouse.chdb_types import Result
+from runtime.embedded.clickhouse.errors import NOT_ENOUGH_SPACE, refusal
 from runtime.embedded.clickhouse.front import Front, Lease
-from runtime.embedded.clickhouse.request import PARAMETER, Ask
+from runtime.embedded.clickhouse.request import Ask
+from runtime.embedded.clickhouse.room import Room
 from runtime.embedded.clickhouse.statement import Statement
 
 # So much of a body is gathered before a thread takes it over; most inserts need one.
@@ -15,29 +27,25 @@ BATCH_BYTES = 32 * 1024 * 1024
 async def run_insert(front: Front, insert: Insert) -> Result:
     """Insert the data; when this returns they are in the table. Raises ``EngineError``, ``ClientGoneError``."""
     try:
-        ended = await insert.gather()
-        await front.run(insert.begin)
-        while not ended:
+        while not await insert.gather():
             await front.run(insert.push)
-            ended = await insert.gather()
         return await front.run(insert.finish)
-    except BaseException:
-        await front.run(insert.abandon)
-        raise
+    finally:
+        await front.run(insert.close)
 
 
 class Insert:
     """One insert on its way."""
 
-    def __init__(self, lease: Lease, ask: Ask, statement: Statement, data: tuple[bytes, Body]) -> None:
+    def __init__(self, lease: Lease, ask: Ask, statement: Statement, data: tuple[bytes, Body], room: Room) -> None:
         self._lease = lease
-        self._connection = lease.connection
         self._ask = ask
         self._statement = statement
         # What came with the statement is unpacked already, the body is not.
         self._first, self._body = data
+        self._room = room
         self._pieces: list[bytes] = []
-        self._handle: object | None = None
+        self._file: IO[bytes] | None = None
 
     async def gather(self) -> bool:
         """Wait for a batch of the body; whether that was all."""
@@ -50,34 +58,41 @@ class Insert:
             total += len(piece)
         return False
 
-    def begin(self) -> None:
-        """Open the insert."""
-        self._lease.settle(self._ask, self._statement)
-        # The engine takes no values along with an insert; they stay on the connection, where only inserts see them.
-        self._connection.apply({PARAMETER + name: value for name, value in self._ask.parameters.items()})
-        assert self._statement.output_format is not None
-        self._handle = self._connection.begin_insert(self._statement.head, self._statement.output_format)
-        if self._first:
-            self._connection.append(self._handle, self._first)
-
     def push(self) -> None:
-        """Unpack and hand over what was gathered."""
+        """Unpack what was gathered and put it into the file; raises ``EngineError`` when there is no room."""
+        self._room.check()
+        file = self._opened()
         pieces, self._pieces = self._pieces, []
-        for raw in pieces:
-            piece = self._body.decoder.decode(raw)
-            if piece:
-                self._connection.append(self._handle, piece)
+        try:
+            for raw in pieces:
+                file.write(self._body.decoder.decode(raw))
+            file.flush()
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            raise refusal(NOT_ENOUGH_SPACE, f"The disk is full. Next step: {self._room.next_step}") from None
+        self._room.check()
 
     def finish(self) -> Result:
-        """Hand over the rest and wait until it is in the table."""
+        """Add the rest, insert the file and wait until it is in the table."""
         self.push()
         self._body.decoder.finish()
-        handle, self._handle = self._handle, None
-        return self._connection.end_insert(handle)
+        self._lease.settle(self._ask, self._statement)
+        file = self._opened()
+        file.seek(0)
+        sql = self._statement.out_of(f"/dev/fd/{file.fileno()}")
+        return self._lease.connection.query(sql, "Null", self._ask.parameters)
 
-    def abandon(self) -> None:
-        """Drop the insert."""
-        if self._handle is not None:
-            self._connection.cancel_insert(self._handle)
-            self._handle = None
-        self._connection.discard_rest()
+    def close(self) -> None:
+        """Let the file go."""
+        if self._file is not None:
+            # What could not be written is of no use.
+            with suppress(OSError):
+                self._file.close()
+
+    def _opened(self) -> IO[bytes]:
+        if self._file is None:
+            # On the engine's disk, where the room was checked.
+            self._file = tempfile.TemporaryFile(dir=self._room.folder)  # noqa: SIM115 - ``close`` is its end
+            self._file.write(self._first)
+        return self._file

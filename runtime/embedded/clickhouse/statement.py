@@ -66,6 +66,12 @@ class Statement:
     tail: str = ""
     data_start: int = 0
 
+    def out_of(self, path: str) -> str:
+        """The insert with its data read from a file."""
+        place = settings_start(self.head)
+        before, settings = self.head[:place], self.head[place:]
+        return f"{before}\nFROM INFILE '{path}' COMPRESSION 'none'\n{settings}\nFORMAT {self.output_format}"
+
     def into(self, path: str, compression: str | None, default_format: str, mark: str) -> str:
         """The read with its result written to a file, in its own format or else the default one.
 
@@ -142,6 +148,15 @@ def insert_tokens(text: str) -> Iterator[Token]:
         yield token
         if ends:
             return
+
+
+def settings_start(head: str) -> int:
+    """Where the settings of an insert begin; the end of its head when it has none."""
+    found = [token for token in tokens(head) if not token.depth]
+    for word, _, equals in zip(found, found[1:], found[2:], strict=False):
+        if word.upper == "SETTINGS" and equals.text == "=":
+            return word.start
+    return len(head)
 
 
 def data_after(text: str, end: int) -> int:

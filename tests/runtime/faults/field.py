@@ -39,8 +39,9 @@ ROW_CHUNKS = 4
 ROWS_MAX = 40
 RATE = 4_000.0
 START_WITHIN_S = 120.0
-# More than ClickHouse keeps of one row, and still quickly filled.
-SMALL = "128m"
+# More than ClickHouse keeps of one row besides its reserve, and still quickly filled.
+SMALL = "160m"
+SMALL_RESERVE_MIB = 32
 OWNERS = "SELECT partition, owner FROM stream_partitions WHERE topic = %(topic)s ORDER BY 1"
 # What a fault may cost in catching up, besides three times its own length.
 SLACK_S = 30.0
@@ -74,7 +75,8 @@ class Field:
             log,
             within=small_filesystem(home / small_disk_of, size=SMALL) if small_disk_of else (),
             module="tests.runtime.faults.struck_up",
-            more={"MILLRACE_AUDIT_EVERY_S": "0"},
+            more={"MILLRACE_AUDIT_EVERY_S": "0"}
+            | ({"MILLRACE_DISK_RESERVE_MIB": str(SMALL_RESERVE_MIB)} if small_disk_of else {}),
         )
         plan = plan_for_last_month(
             SystemClock().now(),

@@ -21,12 +21,13 @@ PAGE = Path(__file__).with_name("page.md")
 
 @dataclass
 class Result:
-    """One test's outcome and what it noted; ``failure`` is empty when it held."""
+    """One test's outcome and what it noted. ``failure`` is empty when it held or was ``skipped``, for that reason."""
 
     test: str
     failure: str
     seconds: float
     facts: dict[str, str] = field(default_factory=dict)
+    skipped: str = ""
 
 
 # The results of each log's run.
@@ -39,13 +40,14 @@ def read_results(path: Path) -> list[Result]:
         return []
     found = []
     for case in ElementTree.parse(path).getroot().iter("testcase"):  # noqa: S314 - written by our own pytest
-        # Rows that this machine cannot show are skipped, those with an open defect may fail.
         bad = [child for child in case if child.tag in {"failure", "error"}]
         name = case.attrib["name"].partition("[")[0]
         test = f"{case.attrib['classname'].replace('.', '/')}.py::{name}"
         facts = {one.attrib["name"]: one.attrib["value"] for one in case.iter("property")}
         failure = f"{bad[0].tag}: {bad[0].attrib.get('message', '')}" if bad else ""
-        found.append(Result(test, failure, float(case.attrib["time"]), facts))
+        # Rows that this machine cannot show.
+        skipped = [child.attrib.get("message", "") for child in case if child.tag == "skipped"]
+        found.append(Result(test, failure, float(case.attrib["time"]), facts, "".join(skipped)))
     return found
 
 
@@ -64,7 +66,7 @@ def cell(row: MatrixRow, results: Mapping[str, Result]) -> str:
         return "**broken**"
     facts = result.facts
     if "seed" not in facts:
-        # Skipped, or failed as was expected of it.
+        # Skipped: the list of what is left out says why.
         return "not shown"
     if "longest_s" not in facts:
         return "held"
@@ -91,7 +93,7 @@ def page(logs: Logs, others: Sequence[Result], seconds: float, events: int, rate
         events=f"{events:,}",
         rate=f"{rate:,}",
         rows="".join(lines_of(logs, others)),
-        left_out="".join(f"| {row.number} | {row.target} | {row.left_out} |\n" for row in MATRIX if row.left_out),
+        left_out="".join(f"| {row.number} | {row.target} | {why} |\n" for row, why in left_out(logs)),
         seeds=", ".join(f"{log} {seed}" for log, seed in seeds),
     )
 
@@ -105,6 +107,17 @@ def lines_of(logs: Logs, others: Sequence[Result]) -> Iterator[str]:
             yield "| " + " | ".join(columns) + " |\n"
 
 
+def left_out(logs: Logs) -> Iterator[tuple[MatrixRow, str]]:
+    """What nothing shows, and what this run could not show, each with the reason."""
+    for row in MATRIX:
+        if row.left_out:
+            yield row, row.left_out
+        for log, results in logs.items():
+            result = on_stack(results).get(row.number)
+            if result is not None and result.skipped:
+                yield row, f"not shown by this run on the {log} log: {result.skipped}"
+
+
 def table(logs: Logs, others: Sequence[Result]) -> str:
     """Row, method, what held: for the terminal."""
     lines = [f"{'row':<7}{'method':<78}{'embedded':<22}{'apache':<22}beside"]
@@ -112,7 +125,7 @@ def table(logs: Logs, others: Sequence[Result]) -> str:
         if row.method:
             cells = [cell(row, on_stack(logs.get(log, ()))) for log in LOGS]
             lines.append(f"{row.number:<7}{row.method[:76]:<78}{cells[0]:<22}{cells[1]:<22}{beside(row, others)}")
-    lines += [f"{row.number:<7}left out: {row.left_out}" for row in MATRIX if row.left_out]
+    lines += [f"{row.number:<7}left out: {why}" for row, why in left_out(logs)]
     broken = [one for results in (*logs.values(), others) for one in results if one.failure]
     lines += [f"BROKEN {one.test} {one.facts or ''}: {one.failure[:300]}" for one in broken]
     return "\n".join(lines)

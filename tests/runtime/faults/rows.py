@@ -36,7 +36,7 @@ class StackRow:
     """``strike`` is called three times, each while events are sent, or ``at_rest`` when all of them are stored.
 
     ``ready`` is called before each. ``small_disk_of`` names a part whose disk can be filled: such a row has a stack of
-    its own. ``open_defect`` says why a row is known not to hold yet.
+    its own.
     """
 
     name: str
@@ -46,7 +46,6 @@ class StackRow:
     at_rest: bool = False
     ready: Callable[[Field], None] = ready_as_it_is
     small_disk_of: str | None = None
-    open_defect: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,13 +72,7 @@ STACK_ROWS = (
     StackRow("13", worker.strike_at(("after_intent", "after_events", "after_seal"), "raise", "exited with 70")),
     StackRow("4", gateway.terminate),
     StackRow("14", worker.freeze_worker, around=worker.two_workers, ready=worker.ensure_second),
-    StackRow(
-        "19",
-        stores.make_room,
-        ready=stores.crowd_store,
-        small_disk_of="clickhouse",
-        open_defect="on a full disk chDB takes files that were cut short for whole, and reports success",
-    ),
+    StackRow("19", stores.fill_store, ready=stores.crowd_store, small_disk_of="clickhouse"),
     StackRow("7", log.freeze_broker),
     StackRow("15", worker.come_and_go),
     StackRow("8", gateway.fill_journal, logs=("embedded",)),

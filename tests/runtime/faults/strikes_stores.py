@@ -6,19 +6,24 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 
+from runtime.embedded.clickhouse.room import MIB
 from streams.sink import Moment
-from tests.runtime.faults.field import SLACK_S, Field
+from tests.runtime.faults.field import SMALL_RESERVE_MIB, Field
 from tests.runtime.faults.orders import Order, give, obeyed_by
 from tests.runtime.faults.stack_process import ROOT, wait_until
 from tests.runtime.faults.strikes_log import TABLES, command
 
-# ClickHouse sets a mebibyte aside for an insert, however small.
-LEFT_BYTES = 192 * 1024
-CHUNK_BYTES = 64 * 1024
-REFUSED = "NOT_ENOUGH_SPACE"
+# For what comes before the strike, merges included.
+LEFT_BYTES = 12 * MIB
+# 64 MiB a second.
+CHUNK_BYTES = 256 * 1024
+CHUNK_EVERY_S = 1 / 256
+# What worker and ClickHouse say of a full disk: the refusal, and what to do about it.
+TOLD = ("NOT_ENOUGH_SPACE", "free disk space under")
 # The tables that are emptied: windows alone, events of one partition, everything.
 EMPTIED = (
     ["TRUNCATE TABLE usage_windows", "TRUNCATE TABLE usage_uniques"],
@@ -42,26 +47,40 @@ def kill_books(field: Field, _chance: Random, _number: int) -> None:
 
 
 def crowd_store(field: Field) -> None:
-    """Leave less room on ClickHouse's disk than it wants for an insert, while nothing is under way.
-
-    Not to the last byte, and not within a write: see the row's exception in `matrix.py`.
-    """
-    field.drain(2 * SLACK_S)
+    """Leave little more than the reserve on ClickHouse's disk: blocks are stored as ever."""
     ballast = ballast_of(field)
     disk = os.statvfs(ballast.parent)
     with ballast.open("wb") as file:
-        for _ in range((disk.f_bavail * disk.f_frsize - LEFT_BYTES) // CHUNK_BYTES + 1):
+        for _ in range((disk.f_bavail * disk.f_frsize - SMALL_RESERVE_MIB * MIB - LEFT_BYTES) // CHUNK_BYTES):
             file.write(b"\0" * CHUNK_BYTES)
 
 
-def make_room(field: Field, chance: Random, number: int) -> None:
-    """Inserts are refused, and tried again until there is room; ClickHouse and the worker go on as they are."""
+def fill_store(field: Field, chance: Random, _number: int) -> None:
+    """Others fill ClickHouse's disk to the last byte while blocks are written to it.
+
+    Inserts are refused, and tried again until there is room; ClickHouse and the worker go on as they are, and no part
+    was cut short.
+    """
     pids = [field.stack.running(part) for part in ("clickhouse", "worker")]
-    log = field.home / "logs" / "worker.log"
-    wait_until(lambda: log.read_text(errors="replace").count(REFUSED) > number, 30, lambda: "no insert was refused")
+    logs = [field.home / "logs" / name for name in ("worker.log", "clickhouse.log")]
+    before = [log.read_text(errors="replace").count(word) for log, word in zip(logs, TOLD, strict=True)]
+    ballast = ballast_of(field)
+    with ballast.open("ab", buffering=0) as file, suppress(OSError):
+        # Not a byte is left, at a pace at which a disk is filled by programs and not by a test.
+        while file.write(b"\0" * CHUNK_BYTES):
+            time.sleep(CHUNK_EVERY_S)
+
+    def told() -> bool:
+        now = [log.read_text(errors="replace").count(word) for log, word in zip(logs, TOLD, strict=True)]
+        return all(count > earlier for count, earlier in zip(now, before, strict=True))
+
+    wait_until(told, 30, lambda: f"no insert was refused:\n{field.stack.log_tail()}")
     time.sleep(chance.uniform(1, 3))
-    ballast_of(field).unlink()
+    ballast.unlink()
     assert [field.stack.running(part) for part in ("clickhouse", "worker")] == pids
+    for table in TABLES:
+        parts = field.usage(f"CHECK TABLE {table} SETTINGS check_query_single_value_result = 0")
+        assert all(whole for _, whole, *_ in parts), parts
 
 
 def ballast_of(field: Field) -> Path:

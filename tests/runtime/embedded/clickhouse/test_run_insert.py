@@ -117,6 +117,27 @@ def test_a_refused_insert_stores_nothing(table: Server, sql: str, data: bytes, s
     assert count(table) == 0
 
 
+@pytest.mark.parametrize(
+    ("columns", "settings", "name"),
+    [
+        (", CONSTRAINT small CHECK n < 5", "", "VIOLATED_CONSTRAINT"),
+        ("", "SETTINGS parts_to_throw_insert = 1, parts_to_delay_insert = 1", "TOO_MANY_PARTS"),
+        ("", "PARTITION BY n", "TOO_MANY_PARTS"),
+    ],
+)
+def test_what_the_table_refuses_is_an_error(server: Server, columns: str, settings: str, name: str) -> None:
+    """Not only what the data get wrong: an insert that was not stored is never answered as if it were."""
+    partition, settings = (settings, "") if settings.startswith("PARTITION") else ("", settings)
+    server.ask(f"CREATE TABLE r (n UInt64{columns}) ENGINE = MergeTree {partition} ORDER BY n {settings}")
+    server.insert("INSERT INTO r FORMAT CSV", b"1\n").raise_for_status()
+    for data in (arrow_stream(1_000), arrow_stream(200_000)):
+        reply = server.insert("INSERT INTO r (n) FORMAT ArrowStream", data, input_format_skip_unknown_fields="1")
+        assert reply.status_code == 500, reply.text
+        assert f"({name})" in reply.text
+
+    assert server.ask("SELECT count() FROM r") == "1\n"
+
+
 def test_a_body_in_many_pieces_is_one_insert(table: Server) -> None:
     """Chunked bodies larger than a batch stream through without being held as a whole."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from runtime.embedded.clickhouse.errors import EngineError
-from runtime.embedded.clickhouse.statement import Kind, first_word, read_insert, read_statement
+from runtime.embedded.clickhouse.statement import Kind, Statement, first_word, read_insert, read_statement
 
 
 @pytest.mark.parametrize(
@@ -125,6 +125,25 @@ def test_an_insert_from_a_query_has_no_data(text: str) -> None:
 def test_an_insert_that_is_cut_off_waits_for_more(text: str) -> None:
     """A body arrives in pieces, and a piece may end anywhere."""
     assert read_insert(text, complete=False, default_format=None) is None
+
+
+@pytest.mark.parametrize(
+    ("head", "sql"),
+    [
+        ("INSERT INTO t", "INSERT INTO t\nFROM INFILE '/f' COMPRESSION 'none'\n\nFORMAT CSV"),
+        (
+            "INSERT INTO t (a) SETTINGS x = 1, y = 2",
+            "INSERT INTO t (a) \nFROM INFILE '/f' COMPRESSION 'none'\nSETTINGS x = 1, y = 2\nFORMAT CSV",
+        ),
+        (
+            "INSERT INTO settings (settings) -- end",
+            "INSERT INTO settings (settings) -- end\nFROM INFILE '/f' COMPRESSION 'none'\n\nFORMAT CSV",
+        ),
+    ],
+)
+def test_an_insert_reads_its_data_from_a_file(head: str, sql: str) -> None:
+    """The file is named before the settings, as the grammar has it."""
+    assert Statement(Kind.DATA_INSERT, head, "CSV").out_of("/f") == sql
 
 
 def test_an_insert_without_a_format_takes_the_default_one() -> None:
