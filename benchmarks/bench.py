@@ -47,9 +47,11 @@ class Bench:
         self.opened.stack.supervisor.check()
         return self.opened
 
-    def line_rate(self) -> float:
-        """Events a second of the whole line, as measured in this run; raises ``KeyError`` when it was not."""
-        return float(self.found["line"]["events_per_second"])
+    def line(self) -> dict[str, Any]:
+        """The figures of the whole line in this run; raises ``LookupError`` when it was not measured."""
+        if "line" not in self.found:
+            raise LookupError("the line was not measured in this run, and shares of its rate are asked for")
+        return self.found["line"]
 
     @contextmanager
     def folder(self) -> Iterator[Path]:

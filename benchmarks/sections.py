@@ -6,15 +6,20 @@ from collections.abc import Callable
 
 import typer
 
-from benchmarks import line
+from benchmarks import envelopes, half_load, line, overload
 from benchmarks.bench import Bench
 from benchmarks.result import Result
 
 SECTIONS: dict[str, Callable[[Bench], Result]] = {
     "line": line.measure,
+    "envelopes": envelopes.measure,
+    "overload": overload.measure,
+    "half_load": half_load.measure,
 }
 # What takes minutes to say anything is left to the full run.
 FULL_ONLY = ("soak",)
+# These ask for a share of what the line can take.
+NEED_LINE = ("overload", "half_load", "soak", "replay", "baseline", "ceilings")
 
 
 def chosen(only: str, *, quick: bool) -> list[str]:
@@ -23,4 +28,7 @@ def chosen(only: str, *, quick: bool) -> list[str]:
     unknown = [name for name in asked if name not in SECTIONS]
     if unknown:
         raise typer.BadParameter(f"no such section: {', '.join(unknown)}; there are {', '.join(SECTIONS)}")
-    return [name for name in SECTIONS if (name in asked if asked else not (quick and name in FULL_ONLY))]
+    if not asked:
+        return [name for name in SECTIONS if not (quick and name in FULL_ONLY)]
+    needed = {"line"} if any(name in NEED_LINE for name in asked) else set()
+    return [name for name in SECTIONS if name in needed.union(asked)]
