@@ -84,7 +84,7 @@ class Failed:
 
     def to_json(self) -> dict[str, Any]:
         """What to know about it."""
-        return {"section": self.name, "failed": self.why, "log": self.log}
+        return {"section": self.name, "failed": self.why, "logs": self.log}
 
 
 def number(value: float, places: int = 0) -> str:

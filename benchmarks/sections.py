@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import typer
 
-from benchmarks import envelopes, half_load, line, overload
+from benchmarks import ceilings, dedupe_price, envelopes, half_load, line, overload, replay_rate, soak
 from benchmarks.bench import Bench
 from benchmarks.result import Result
 
@@ -15,6 +15,10 @@ SECTIONS: dict[str, Callable[[Bench], Result]] = {
     "envelopes": envelopes.measure,
     "overload": overload.measure,
     "half_load": half_load.measure,
+    "soak": soak.measure,
+    "ceilings": ceilings.measure,
+    "dedupe": dedupe_price.measure,
+    "replay": replay_rate.measure,
 }
 # What takes minutes to say anything is left to the full run.
 FULL_ONLY = ("soak",)
