@@ -57,6 +57,25 @@ def period_of_month(anchor: date, month: date, zone: str) -> Period | None:
     return monthly_period(anchor, months, zone) if months >= 0 else None
 
 
+def cut_period(period: Period, unit: str, zone: str) -> tuple[datetime, ...]:
+    """The starts of the hours or days (``unit``) of a period that begins and ends with a local day.
+
+    A day is one of the zone's calendar; its hours are counted from its first instant, so that one with a change of the
+    clocks has 23 or 25 of them, and a broken last one where the clocks change by part of an hour.
+    """
+    assert unit in ("hour", "day"), "the catalog has checked it"
+    day, step = period.start.astimezone(ZoneInfo(zone)).date(), timedelta(hours=1)
+    starts = []
+    start = max(period.start, day_start(day, zone))
+    while start < period.end:
+        day += timedelta(days=1)
+        end = min(day_start(day, zone), period.end)
+        hours = -(-(end - start) // step) if unit == "hour" else 1
+        starts += [start + step * hour for hour in range(hours)]
+        start = end
+    return tuple(starts)
+
+
 def parse_month(text: str) -> date:
     """Read ``2023-11`` as the first day of that month; raises ``ValueError`` otherwise."""
     year, month = text.split("-")

@@ -23,7 +23,9 @@ from invoicing.invoice import Invoice, InvoiceLine
 HASH_RULES = "millrace-rating-1"
 HASH_SEPARATOR = "\x1f"
 # Steps that change the quantity, by their labels.
-BEFORE_PRICE = frozenset({"unit_conversion", "round_quantity", "free_units", "included_units"})
+BEFORE_PRICE = frozenset({"bucket", "unit_conversion", "round_quantity", "free_units", "included_units"})
+# Meters whose buckets add up to the whole.
+ADDED_UP = frozenset({"sum", "count"})
 LAST_PLACE = Decimal(1).scaleb(-AMOUNT_SCALE)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -50,8 +52,11 @@ class Step:
 
     def span(self) -> str:
         """Where the tier lies, its lower bound exclusive and its upper bound inclusive; or what the step is."""
+        if self.label == "inputs":
+            return "inputs"
         if self.label is not None:
-            return self.label.replace("_", " ")
+            name = self.label.replace("_", " ")
+            return name if self.group is None else f"{name} {self.group}"
         if self.group is not None:
             return self.group
         start = plain_text(self.start or Decimal(0))
@@ -98,10 +103,26 @@ def explain(line: InvoiceLine) -> Explanation:
         whole = sum((step.amount for step in steps), Decimal(0))
         unrounded = whole - line.billed_before
         exact = all(step.is_exact() for step in steps)
-        covered = any(step.size is not None for step in steps) or priced_units(steps) == units_to_price(steps, line)
+        covered = every_unit_is_priced(steps, line)
     rounded = to_money(unrounded, line.amount.currency)
     agrees = exact and covered and (unrounded, rounded) == (line.unrounded, line.amount)
     return Explanation(steps, whole, unrounded, rounded, agrees)
+
+
+def every_unit_is_priced(steps: tuple[Step, ...], line: InvoiceLine) -> bool:
+    """Whether the tiers charge the quantity that there was, bucket by bucket where the price is by bucket."""
+    buckets = [step for step in steps if step.label == "bucket"]
+    if line.model == "matrix" and line.aggregation not in ADDED_UP:
+        return True
+    if not any(step.label in ("bucket", "empty_buckets") for step in steps):
+        return any(step.size is not None for step in steps) or priced_units(steps) == units_to_price(steps, line)
+    if line.aggregation in ADDED_UP and sum((one.quantity for one in buckets), Decimal(0)) != line.whole_quantity:
+        return False
+    by_bucket = [tuple(step for step in steps if step.group == one.group) for one in buckets]
+    return all(
+        any(step.size is not None for step in own) or priced_units(own) == units_to_price(own, line)
+        for own in by_bucket
+    )
 
 
 def priced_units(steps: tuple[Step, ...]) -> Decimal:
@@ -134,6 +155,8 @@ def hash_inputs(invoice: Invoice, line: InvoiceLine) -> str:
         *map(str, instants),
         quantity,
         orjson.dumps(line.price, option=orjson.OPT_SORT_KEYS).decode(),
+        # Of a line that was charged by its events, groups or buckets: the hash of all of them.
+        *(str(tier["group"]) for tier in line.tiers if tier.get("label") == "inputs"),
     ]
     return sha256(HASH_SEPARATOR.join(fields).encode()).hexdigest()
 

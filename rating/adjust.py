@@ -30,6 +30,7 @@ from rating.engine import OVERFLOW, rate
 from rating.exact import minus, units
 from rating.freeze import Freeze
 from rating.inputs import DUE_PRICES
+from rating.load_detail import load_detail
 from rating.load_usage import load_usage
 from rating.record import instant
 from rating.recount import recount
@@ -117,7 +118,8 @@ def differences(books: Engine, store: UsageStore, freeze: Freeze, billed: pl.Dat
     """BILLED lines of periods of one name as FOUND_ADJUSTMENTS; those that come to the same are left out."""
     prices = checked(billed, DUE_PRICES)
     usage = recount(books, store, load_usage(store, prices, freeze.cutoff), prices, freeze)
-    rated = rate(usage, prices).rename({"quantity": "new_quantity", "amount": "new_amount"})
+    detail, usage = load_detail(books, store, usage, prices, freeze)
+    rated = rate(usage, prices, detail).rename({"quantity": "new_quantity", "amount": "new_amount"})
     before = billed.select(*LINE, *BILLED_ONLY, "to_start", "to_end")
     found = (
         rated.rename({"period_start": "for_start", "period_end": "for_end"})

@@ -17,6 +17,7 @@ from rating.shapes import number
 # Null is what a price does not say. A rounding is a mode and the unit, in integers of scale 12, that it rounds to.
 ADJUSTMENT_TERMS: Final[Schema] = {
     "price_number": pl.UInt32(),
+    "bucket": pl.String(),
     "op": pl.String(),
     "factor": QUANTITY,
     "conversion_mode": pl.String(),
@@ -33,6 +34,7 @@ ADJUSTMENT_TERMS: Final[Schema] = {
     "committed_quantity": QUANTITY,
     "overage_factor": QUANTITY,
     "true_up": pl.Boolean(),
+    "commitment_per": pl.String(),
     "conversion_rate": QUANTITY,
 }
 
@@ -42,6 +44,7 @@ def read_adjustments(definition: Definition) -> dict[str, object] | None:
     conversion, rounding = part(definition, "unit_conversion"), part(definition, "round_quantity")
     commitment, discount = part(definition, "commitment"), definition.get("discount_percent")
     found = {
+        "bucket": definition.get("bucket"),
         "op": conversion.get("op"),
         "factor": number(conversion.get("factor")),
         "conversion_mode": conversion.get("rounding"),
@@ -58,6 +61,7 @@ def read_adjustments(definition: Definition) -> dict[str, object] | None:
         "committed_quantity": number(commitment.get("quantity")),
         "overage_factor": number(commitment.get("overage_factor", "1")) if commitment else None,
         "true_up": bool(commitment.get("true_up", False)) if commitment else None,
+        "commitment_per": commitment.get("per", "period") if commitment else None,
         "conversion_rate": number(definition.get("conversion_rate")),
     }
     return found if any(value is not None for value in found.values()) else None

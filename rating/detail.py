@@ -1,4 +1,4 @@
-"""Usage in more detail than one quantity a line, for the models that charge by event or by group."""
+"""Usage in more detail than one quantity a line, for prices that charge by event, by group or by bucket of time."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from typing import Final
 
 import polars as pl
+import polars_hash as plh
 
 from core.frames import Schema, checked
-from rating.charge import QUANTITY
+from rating.charge import INSTANT, QUANTITY
+from rating.exact import UNITS
+from rating.shapes import STEPS
 
-# Any number of rows per (subscription_id, price_id); ``order`` is the order of the log, ``value`` the amount.
+# Any number of rows per (subscription_id, price_id); ``order`` is the order of time, ``value`` the amount.
 USAGE_EVENTS: Final[Schema] = {
     "subscription_id": pl.String(),
     "price_id": pl.String(),
@@ -25,6 +28,16 @@ USAGE_GROUPS: Final[Schema] = {
     "group": pl.String(),
     "value": QUANTITY,
 }
+
+# A row per (subscription_id, price_id) and bucket of time that was used, by its start; ``buckets`` is 1. Those without
+# usage are one row more, without a start: so many ``buckets`` of 0.
+USAGE_BUCKETS: Final[Schema] = {
+    "subscription_id": pl.String(),
+    "price_id": pl.String(),
+    "bucket": INSTANT,
+    "buckets": pl.Int64(),
+    "value": QUANTITY,
+}
 LINE: Final = ("subscription_id", "price_id")
 # What stands between the entries under the hash.
 SEPARATOR: Final = "\x1e"
@@ -32,31 +45,54 @@ SEPARATOR: Final = "\x1e"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detail:
-    """Events (USAGE_EVENTS) and groups (USAGE_GROUPS), or both by ``line``; ``None`` where there are none."""
+    """Events (USAGE_EVENTS), groups (USAGE_GROUPS) and buckets (USAGE_BUCKETS), or all by ``line``; ``None`` for none.
+
+    ``of_period`` says that it is all there is of periods that have ended, as a close has it.
+    """
 
     events: pl.DataFrame | None = None
     groups: pl.DataFrame | None = None
+    buckets: pl.DataFrame | None = None
+    of_period: bool = False
 
     def of(self, lines: pl.DataFrame) -> Detail:
         """The same by line instead of by subscription and price, in an order that is the same in every run."""
         keys = lines.select("line", *LINE)
-        events, groups = self.events, self.groups
-        if events is not None:
-            joined = keys.join(checked(events, USAGE_EVENTS), on=LINE).select("line", "order", "value")
-            events = joined.sort("line", "order", "value")
-        if groups is not None:
-            joined = keys.join(checked(groups, USAGE_GROUPS), on=LINE).select("line", "group", "value")
-            groups = joined.sort("line", "group", "value")
-        return Detail(events, groups)
 
-    def with_texts(self, lines: pl.DataFrame) -> pl.DataFrame:
-        """Add ``detail``: all that is said of a line, as it goes under its hash; null where that is nothing."""
+        def by_line(frame: pl.DataFrame | None, schema: Schema) -> pl.DataFrame | None:
+            if frame is None:
+                return None
+            return keys.join(checked(frame, schema), on=LINE).drop(LINE).sort("line", *list(schema)[2:])
+
+        return Detail(
+            by_line(self.events, USAGE_EVENTS),
+            by_line(self.groups, USAGE_GROUPS),
+            by_line(self.buckets, USAGE_BUCKETS),
+            self.of_period,
+        )
+
+    def hashes(self) -> pl.DataFrame:
+        """Rows of (line, detail): SHA-256 of all that is said of a line beside its quantity, where that is anything."""
+        start = pl.col("bucket").dt.epoch("us").cast(pl.String).fill_null("")
         parts = [
-            frame.select("line", text=pl.concat_str(first, "value", separator="=", ignore_nulls=True))
-            for frame, first in ((self.events, "order"), (self.groups, "group"))
+            frame.select("line", text=pl.concat_str(first, pl.lit("="), "value"))
+            for frame, first in (
+                (self.events, pl.col("order").cast(pl.String)),
+                (self.groups, pl.col("group")),
+                (self.buckets, pl.concat_str(start, pl.lit("*"), "buckets")),
+            )
             if frame is not None
         ]
-        if not parts:
-            return lines.with_columns(detail=pl.lit(None, dtype=pl.String))
-        told = pl.concat(parts).group_by("line", maintain_order=True).agg(detail=pl.col("text").str.join(SEPARATOR))
-        return lines.join(told, on="line", how="left", maintain_order="left")
+        nothing = pl.DataFrame(schema={"line": pl.UInt32(), "text": pl.String()})
+        told = pl.concat([nothing, *parts]).group_by("line", maintain_order=True)
+        texts = told.agg(detail=pl.col("text").str.join(SEPARATOR))
+        return texts.with_columns(detail=plh.col("detail").chash.sha2_256()) if texts.height else texts
+
+
+def told_inputs(hashes: pl.DataFrame) -> pl.DataFrame:
+    """A row of STEPS for each line with detail: the hash of it, so that the line's own hash can be worked out again."""
+    rows = hashes.select(
+        "line", tier=pl.lit(0, dtype=pl.UInt32), group="detail", label=pl.lit("inputs"), amount=pl.lit(0, dtype=UNITS)
+    )
+    missing = [pl.lit(None, dtype=kind).alias(name) for name, kind in STEPS.items() if name not in rows.columns]
+    return rows.with_columns(missing).select(list(STEPS))

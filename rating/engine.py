@@ -14,8 +14,9 @@ from rating.charge import AMOUNT, QUANTITY, RATED_LINES, TIERS
 from rating.detail import Detail
 from rating.fingerprint import input_hash
 from rating.inputs import DUE_PRICES, USAGE
-from rating.steps import problems, work_out
-from rating.terms import read_prices
+from rating.priced import problems
+from rating.steps import work_out
+from rating.terms import REFUSED, read_prices
 
 OVERFLOW: Final = "the amount does not fit 14 digits before the point; nothing was rounded or cut"
 
@@ -27,18 +28,22 @@ def rate(usage: pl.DataFrame, prices: pl.DataFrame, detail: Detail | None = None
     that cannot be rated is parked with its reason and a null amount; it never stops the others. The same frames
     give the same lines, whatever the order of their rows.
 
-    ``detail`` has usage by event and by group (USAGE_EVENTS, USAGE_GROUPS) for the prices that charge by them. Without
-    it, as in a close, a line whose price needs more than the quantity of a period that has ended is parked.
+    ``detail`` has usage by event, by group and by bucket for the prices that charge by them; without it their lines are
+    parked. Lines of prices that no period owes when it has ended are parked unless they are tried out.
     """
     read = read_prices(checked(prices, DUE_PRICES))
     lines = measured(checked(usage, USAGE), prices)
+    found = Detail() if detail is None else detail.of(lines)
+    refused = [read.refused]
     if detail is None:
-        found, refused = Detail(), pl.concat([read.refused, read.beyond])
-    else:
-        found, refused = detail.of(lines), read.refused
-    worked = work_out(lines, read, found)
-    finished = explained(worked, refused, problems(lines, read, found)).with_columns(price=pl.col("definition"))
-    return checked(found.with_texts(finished).with_columns(input_hash=input_hash()), RATED_LINES)
+        refused.append(read.detailed.select(list(REFUSED)))
+    if detail is None or detail.of_period:
+        refused.append(read.not_of_period)
+    hashes = found.hashes()
+    worked = work_out(lines, read, found, hashes).join(hashes, on="line", how="left", maintain_order="left")
+    told = problems(lines, read, found)
+    finished = explained(worked, pl.concat(refused).unique("price_id", maintain_order=True), told)
+    return checked(finished.with_columns(price=pl.col("definition")).with_columns(input_hash=input_hash()), RATED_LINES)
 
 
 def measured(usage: pl.DataFrame, prices: pl.DataFrame) -> pl.DataFrame:

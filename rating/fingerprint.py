@@ -36,7 +36,7 @@ FIELDS: Final = (
 def input_text() -> pl.Expr:
     """The text that is hashed: instants as microseconds since 1970, quantities with all twelve places.
 
-    A line that was charged by its events or groups has one field more, ``detail``, with all of them.
+    A line that was charged by its events, groups or buckets has one field more, ``detail``: the hash of all of them.
     """
     instants = ("period_start", "period_end")
     columns = [pl.col(name).dt.epoch("us") if name in instants else pl.col(name) for name in FIELDS]

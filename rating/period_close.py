@@ -4,7 +4,8 @@
     2. prices   find the subscriptions that are due, with every price of their plans
     3. adjust   find what their earlier periods have come to since they were billed
     4. claim    write down the runs and their freeze; refused while the stream is known to lack something
-    5. dedupe   load the frozen quantities, and count anew what was stored more than once
+    5. dedupe   load the frozen quantities, and count anew what was stored more than once; then the detail of prices
+                by event, group or bucket
     6. rate     work out the charge lines, park what cannot be billed
     7. record   charge lines, adjustments, whatever is made of them, and the end of the runs: one transaction
 
@@ -37,6 +38,7 @@ from rating.completeness import Gap, refuse_gaps
 from rating.due import due_prices, ended_targets, targets, waiting, with_due_times, with_periods
 from rating.engine import rate
 from rating.freeze import Freeze, freeze_now, freezes_left
+from rating.load_detail import load_detail
 from rating.load_usage import load_usage
 from rating.park import park_subscriptions
 from rating.record import record_adjustments, record_claims, record_lines, stamped
@@ -164,9 +166,10 @@ def close_frozen(
     on_step("dedupe")
     usage = load_usage(store, prices, freeze.cutoff)
     usage = usage if prices.is_empty() else recount(books, store, usage, prices, freeze)
+    detail, usage = load_detail(books, store, usage, prices, freeze)
 
     on_step("rate")
-    lines = stamped(park_subscriptions(rate(usage, prices)), scope.period, freeze, claimed)
+    lines = stamped(park_subscriptions(rate(usage, prices, detail)), scope.period, freeze, claimed)
     # What was parked has no invoice yet that could take adjustments.
     parked = lines.filter(pl.col("parked_reason").is_not_null())
     kept = found.join(parked, on="subscription_id", how="anti", maintain_order="left")

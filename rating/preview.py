@@ -1,13 +1,13 @@
 """Prices tried out: what some usage would cost, by the very function that a close calls, with nothing written.
 
-One case is one price and one of: a quantity, events, usage by group, or a period billed in parts. Numbers go in and
-come out as texts.
+One case is one price and one of: a quantity, events, usage by group or by bucket, or a period billed in parts. Numbers
+go in and come out as texts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, localcontext
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from core.errors import Refused
 from core.money import Money, to_money
 from core.quantity import EXACT, plain_text
 from rating.charge import tiers_json
-from rating.detail import USAGE_EVENTS, USAGE_GROUPS, Detail
+from rating.detail import USAGE_BUCKETS, USAGE_EVENTS, USAGE_GROUPS, Detail
 from rating.engine import rate
 from rating.inputs import DUE_PRICES, USAGE
 from rating.models.matrix import group_text
@@ -95,8 +95,9 @@ def rate_cumulative(definition: Definition, currency: str, running: Sequence[Dec
     period can tell, minimums and a commitment's true-up, is in the last part alone. The parts add up to what the last
     quantity costs at once, exactly and in money.
     """
-    if definition["model"] in ("percentage", "matrix"):
-        raise Refused("parts_not_possible", f"{definition['model']} has no running quantity")
+    if definition["model"] in ("percentage", "matrix") or "bucket" in definition:
+        what = "a price by bucket" if "bucket" in definition else definition["model"]
+        raise Refused("parts_not_possible", f"{what} has no running quantity")
     early = without_minimums(definition)
     last = len(running) - 1
     cases = [
@@ -146,9 +147,15 @@ def lines_of(cases: Sequence[Case]) -> list[dict[str, Any]]:
         if isinstance(keys := case.definition.get("group_by"), list)
         for amount, values in (case.groups or case.events or ())
     ]
+    buckets = [
+        (str(place), str(place), START + timedelta(hours=hour), 1, quantity)
+        for place, case in enumerate(cases)
+        for hour, quantity in enumerate(case.buckets or ())
+    ]
     detail = Detail(
         pl.DataFrame(events, schema=USAGE_EVENTS, orient="row"),
         pl.DataFrame(groups, schema=USAGE_GROUPS, orient="row"),
+        pl.DataFrame(buckets, schema=USAGE_BUCKETS, orient="row"),
     )
     lines = rate(
         pl.DataFrame(usage, schema=USAGE, orient="row"), pl.DataFrame(due, schema=DUE_PRICES, orient="row"), detail
@@ -167,8 +174,9 @@ def quantity_of(case: Case) -> Decimal:
     """What a meter that adds up would say."""
     if case.quantity is not None:
         return case.quantity
+    amounts_used = case.buckets or [amount for amount, _ in case.groups or case.events or ()]
     with localcontext(EXACT):
-        return sum((amount for amount, _ in case.groups or case.events or ()), Decimal(0))
+        return sum(amounts_used, Decimal(0))
 
 
 def due_row(case: Case, place: int) -> dict[str, object]:
@@ -227,6 +235,8 @@ def arithmetic(line: dict[str, Any]) -> dict[str, Any]:
     with localcontext(EXACT):
         for row in (rows := orjson.loads(line["tiers"])):
             so_far += Decimal(row["amount"])
+            if row.get("label") == "inputs":
+                continue
             if "label" in row:
                 said = {
                     name: value for name, value in row.items() if value is not None and name not in ("label", "tier")

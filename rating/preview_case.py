@@ -21,7 +21,7 @@ CURRENCY: Final = "USD"
 # Where an event may have its amount, and the mappings in which to look for it.
 AMOUNT_NAMES: Final = ("amount", "value", "quantity")
 INSIDE: Final = ("data", "properties")
-USAGE_FIELDS: Final = ("quantity", "events", "groups", "cumulative", "parts")
+USAGE_FIELDS: Final = ("quantity", "events", "groups", "buckets", "cumulative", "parts")
 
 Event = tuple[Decimal, Mapping[str, str]]
 
@@ -31,7 +31,8 @@ class Case:
     """A price in its one spelling, and the usage to try it on.
 
     ``events`` are amounts in their order, each with the values of its group keys. ``running`` are the quantities of a
-    period that is billed in parts, each counted from the period's start.
+    period that is billed in parts, each counted from the period's start. ``buckets`` are the quantities of all buckets
+    of a period, those without usage among them.
     """
 
     definition: Definition
@@ -40,6 +41,7 @@ class Case:
     events: tuple[Event, ...] | None = None
     groups: tuple[Event, ...] | None = None
     running: tuple[Decimal, ...] | None = None
+    buckets: tuple[Decimal, ...] | None = None
 
 
 def read_price(raw: object, currency: str | None = None, path: str = "price") -> tuple[Definition, str]:
@@ -100,11 +102,13 @@ def read_case(raw: object, path: str = "") -> Case:
         quantity=signed(fields, "quantity", fields.take("quantity")) if given == ["quantity"] else None,
         events=tuple(read_events(fields, "events")) if given == ["events"] else None,
         groups=tuple(read_groups(fields)) if given == ["groups"] else None,
+        buckets=read_quantities(fields, "buckets") if given == ["buckets"] else None,
         running=read_running(fields, given[0]) if given in (["cumulative"], ["parts"]) else None,
     )
     fields.end()
     refuse_faults(faults, "the case")
     refuse_ungrouped(case, fields.at("quantity"))
+    refuse_unbucketed(case, fields)
     return case
 
 
@@ -112,6 +116,16 @@ def refuse_ungrouped(case: Case, at: str) -> None:
     """A price by group cannot be tried on a quantity without one: it would cost nothing, or whatever."""
     if case.definition["model"] == "matrix" and case.groups is None and case.events is None:
         raise Refused("usage_not_by_group", f"{at}: a price by group needs groups, or events with the group's values")
+
+
+def refuse_unbucketed(case: Case, fields: Fields) -> None:
+    """A price by bucket is tried on the quantity of each bucket, any other on something else."""
+    by_bucket = "bucket" in case.definition
+    if case.running is None and by_bucket != (case.buckets is not None):
+        say = "the price is by bucket: give buckets" if by_bucket else "the price is not by bucket"
+        faults = Faults()
+        faults.add(fields.at("buckets"), "usage_unclear", say)
+        refuse_faults(faults, "the case")
 
 
 def refuse_faults(faults: Faults, what: str) -> None:
@@ -135,11 +149,17 @@ def signed(fields: Fields, name: str, raw: object) -> Decimal:
 
 def read_running(fields: Fields, name: str) -> tuple[Decimal, ...]:
     """Quantities from the period's start: as they are (``cumulative``), or added up from those of the parts."""
+    found = read_quantities(fields, name)
+    with localcontext(EXACT):
+        return tuple(found if name == "cumulative" else accumulate(found))
+
+
+def read_quantities(fields: Fields, name: str) -> tuple[Decimal, ...]:
+    """A list of quantities, of which there must be one at least."""
     found = [signed(fields, f"{name}[{index}]", raw) for index, raw in enumerate(fields.items(name, PARTS_MAX))]
     if not found:
         fields.fault(name, "field_missing", "at least one quantity is required")
-    with localcontext(EXACT):
-        return tuple(found if name == "cumulative" else accumulate(found))
+    return tuple(found)
 
 
 def read_events(fields: Fields, name: str) -> Iterator[Event]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import polars as pl
 
@@ -18,7 +18,11 @@ from rating.models import MODELS
 from rating.models.percentage import PER_EVENT
 from rating.shapes import Terms
 
+DetailKind = Literal["event", "group", "bucket"]
+
 REFUSED: Final[Schema] = {"price_id": pl.String(), "refused": pl.String()}
+# Prices that are charged by events, groups or buckets.
+DETAILED: Final[Schema] = {"price_number": pl.UInt32(), "kind": pl.String(), **REFUSED}
 # The good prices. Numbers are joined instead of ids, because a million lines share few prices.
 NUMBERS: Final[Schema] = {"price_id": pl.String(), "price_number": pl.UInt32(), "model": pl.String()}
 
@@ -27,14 +31,16 @@ NUMBERS: Final[Schema] = {"price_id": pl.String(), "price_number": pl.UInt32(), 
 class ReadPrices:
     """Terms by model, adjustments, and the prices that could not be read with the reason why.
 
-    ``beyond`` are prices that a quantity alone does not charge, with what they need besides.
+    ``detailed`` are prices that a quantity alone does not charge, ``not_of_period`` those that are not due for a period
+    that has ended; each with the reason why it is refused where the former is missing or the latter is billed.
     """
 
     numbers: pl.DataFrame
     terms: dict[str, pl.DataFrame]
     adjustments: pl.DataFrame
     refused: pl.DataFrame
-    beyond: pl.DataFrame
+    detailed: pl.DataFrame
+    not_of_period: pl.DataFrame
 
 
 def read_prices(prices: pl.DataFrame) -> ReadPrices:
@@ -42,7 +48,7 @@ def read_prices(prices: pl.DataFrame) -> ReadPrices:
     distinct = prices.select("price_id", "model", "definition", "currency").unique("price_id", maintain_order=True)
     rows: dict[str, Terms] = {name: [] for name in MODELS}
     adjustments: Terms = []
-    numbers, refused, beyond = [], [], []
+    numbers, refused, detailed, not_of_period = [], [], [], []
     for number, (price_id, model, text, currency) in enumerate(distinct.iter_rows()):
         try:
             definition = read_price(model, text, currency)
@@ -53,24 +59,32 @@ def read_prices(prices: pl.DataFrame) -> ReadPrices:
         rows[model].extend({"price_number": number, **row} for row in MODELS[model].read(definition))
         if (adjustment := read_adjustments(definition)) is not None:
             adjustments.append({"price_number": number, **adjustment})
-        if (needed := needs(definition)) is not None:
-            beyond.append({"price_id": price_id, "refused": needed})
+        if (kind := detail_of(definition)) is not None:
+            told = f"the price is by {kind}, and usage by {kind} is not at hand"
+            detailed.append({"price_id": price_id, "price_number": number, "kind": kind, "refused": told})
+        if (reason_why := not_due(definition)) is not None:
+            not_of_period.append({"price_id": price_id, "refused": reason_why})
     return ReadPrices(
         pl.DataFrame(numbers, schema=NUMBERS, orient="row"),
         {name: pl.DataFrame(rows[name], schema=MODELS[name].terms) for name in MODELS},
         pl.DataFrame(adjustments, schema=ADJUSTMENT_TERMS),
         pl.DataFrame(refused, schema=REFUSED),
-        pl.DataFrame(beyond, schema=REFUSED),
+        pl.DataFrame(detailed, schema=DETAILED),
+        pl.DataFrame(not_of_period, schema=REFUSED),
     )
 
 
-def needs(definition: Definition) -> str | None:
-    """What a price needs besides the quantity of a period that has ended; ``None`` where that is all."""
-    model = definition["model"]
-    if model == "matrix":
-        return "the price is by group, and usage by group is not loaded for a close yet"
-    if model == "percentage" and (said := [name for name in PER_EVENT if name in definition]):
-        return f"the price is by event ({', '.join(said)}), and single events are not loaded for a close yet"
+def detail_of(definition: Definition) -> DetailKind | None:
+    """What a price charges by, if that is not the quantity of the whole period."""
+    if definition["model"] == "matrix":
+        return "group"
+    if definition["model"] == "percentage" and any(name in definition for name in PER_EVENT):
+        return "event"
+    return "bucket" if "bucket" in definition else None
+
+
+def not_due(definition: Definition) -> str | None:
+    """Why a close does not bill a price, though its period has ended; ``None`` where it does."""
     if definition.get("payment_term") == "advance":
         return "the price is due in advance, and a close bills what has ended"
     if definition.get("recurrence") == "one_time":

@@ -28,9 +28,11 @@ COMMITMENT = (
     Field("quantity", Number(above_zero=True)),
     Field("overage_factor", Number(most=10**12), default="1"),
     Field("true_up", Flag(), default=False),
+    Field("per", Choice(("period", "bucket")), default="period"),
 )
 
 ADJUSTMENTS = (
+    Field("bucket", Choice(("hour", "day"))),
     Field("unit_conversion", Record(UNIT_CONVERSION)),
     Field("round_quantity", Record(ROUND_QUANTITY)),
     Field("free_units", AMOUNT, default="0"),
@@ -45,7 +47,7 @@ ADJUSTMENTS = (
     Field("conversion_rate", FACTOR),
 )
 
-ON_QUANTITY = ("unit_conversion", "round_quantity", "free_units", "included_units", "overage_unit_price")
+ON_QUANTITY = ("bucket", "unit_conversion", "round_quantity", "free_units", "included_units", "overage_unit_price")
 ZERO_USAGE_MODELS = frozenset({"flat", "graduated", "volume", "graduated_percentage", "stair_step"})
 # A price by event or by group has no single quantity that could be converted, shared out or committed to.
 WITHOUT_ONE_QUANTITY = frozenset({"percentage", "matrix"})
@@ -82,6 +84,11 @@ def check_commitment(fields: Fields, model: str, found: Definition) -> None:
         fields.fault("commitment", "commitment_unclear", "must have an amount or a quantity, and not both")
     if "quantity" in commitment and model in WITHOUT_ONE_QUANTITY:
         fields.fault("commitment.quantity", "field_not_with_model", f"{model} has no single quantity to commit to")
+    if commitment.get("per") == "bucket" and "bucket" not in found:
+        fields.fault("commitment.per", "field_not_alone", "says nothing without bucket")
+    if "quantity" in commitment and "bucket" in found and commitment.get("per") != "bucket":
+        say = "a price by bucket has no single quantity of a period to commit to: say per: bucket"
+        fields.fault("commitment.quantity", "field_not_with_bucket", say)
 
 
 def zero_is_charged(definition: Definition) -> bool:

@@ -28,6 +28,7 @@ def rate(
     value: Annotated[str | None, typer.Option(help="The property of an event that holds its amount.")] = None,
     cumulative: Annotated[str | None, typer.Option(help="Q1,Q2,...: used so far at the end of each part.")] = None,
     parts: Annotated[str | None, typer.Option(help="Q1,Q2,...: used in each part by itself.")] = None,
+    buckets: Annotated[str | None, typer.Option(help="Q1,Q2,...: used in each bucket, 0 where nothing was.")] = None,
     currency: Annotated[str | None, typer.Option(help="The currency, if the price does not say it; else USD.")] = None,
     cases: Annotated[Path | None, typer.Option(help="Many prices with their usage: a file with a JSON list.")] = None,
 ) -> None:
@@ -36,17 +37,19 @@ def rate(
     The arithmetic is the very function that a close uses. --cumulative and --parts bill one period in parts: each part
     pays the difference to what the whole so far costs. Exit code 3: something could not be charged, and says why.
     """
-    given = [one for one in (quantity, events, cumulative, parts) if one is not None]
+    given = [one for one in (quantity, events, cumulative, parts, buckets) if one is not None]
     if cases is not None:
         if price is not None or given:
             raise Refused("usage_unclear", "--cases has its prices and quantities in its file")
         answers = rate_cases(cases)
     elif price is None or len(given) != 1:
-        raise Refused("usage_unclear", "give --price with one of --quantity, --events, --cumulative or --parts")
+        raise Refused(
+            "usage_unclear", "give --price with one of --quantity, --events, --buckets, --cumulative or --parts"
+        )
     else:
-        usage: dict[str, object] = {"quantity": quantity}
-        if cumulative is not None or parts is not None:
-            usage = {"cumulative": listed(cumulative)} if cumulative is not None else {"parts": listed(parts)}
+        usage: dict[str, object] = {} if quantity is None else {"quantity": quantity}
+        lists = {"cumulative": cumulative, "parts": parts, "buckets": buckets}
+        usage |= {name: listed(text) for name, text in lists.items() if text is not None}
         answers = [rate_one(price, currency, events, value, usage)]
     told = answers if cases is not None else answers[0]
     sys.stdout.write(orjson.dumps(told, option=orjson.OPT_INDENT_2).decode() + "\n")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.period import Period, add_months, day_start, monthly_period, parse_month, period_of_month
+from core.period import Period, add_months, cut_period, day_start, monthly_period, parse_month, period_of_month
 
 ZONES = sorted(available_timezones())
 
@@ -61,3 +61,29 @@ def test_what_is_no_month_is_refused(text: str) -> None:
     """Only YYYY-MM names a month."""
     with pytest.raises(ValueError, match=r".+"):
         parse_month(text)
+
+
+@pytest.mark.parametrize(
+    ("zone", "first", "last", "unit", "count"),
+    [
+        ("UTC", date(2023, 11, 1), date(2023, 12, 1), "hour", 720),
+        ("Asia/Kolkata", date(2023, 11, 1), date(2023, 12, 1), "day", 30),
+        ("Europe/Berlin", date(2023, 10, 1), date(2023, 11, 1), "hour", 745),
+        ("Europe/Berlin", date(2023, 3, 1), date(2023, 4, 1), "hour", 743),
+        ("Africa/Cairo", date(2023, 4, 28), date(2023, 4, 29), "hour", 23),
+        ("Australia/Lord_Howe", date(2023, 10, 1), date(2023, 10, 2), "hour", 24),
+        ("America/New_York", date(2023, 11, 5), date(2023, 11, 7), "day", 2),
+    ],
+)
+def test_hours_and_days_tile_a_period(zone: str, first: date, last: date, unit: str, count: int) -> None:
+    """Whatever the clocks do: the first begins with the period, each later, and a day on its local midnight."""
+    period = Period(day_start(first, zone), day_start(last, zone))
+
+    starts = cut_period(period, unit, zone)
+
+    assert (len(starts), starts[0]) == (count, period.start)
+    steps = [later - start for start, later in pairwise((*starts, period.end))]
+    most = timedelta(hours=1) if unit == "hour" else timedelta(hours=25)
+    assert all(timedelta(0) < step <= most for step in steps)
+    days = {day_start(first + timedelta(days=number), zone) for number in range((last - first).days)}
+    assert days <= set(starts)

@@ -187,7 +187,7 @@ def test_every_line_can_be_worked_out_again_from_its_rows() -> None:
     """The explanation of an invoice line agrees with the engine on random prices of all kinds."""
     rng = Random(21)
     cases = [random_case(rng) for _ in range(400)]
-    single = [case for case in cases if case.price["model"] not in ("percentage", "matrix")]
+    single = [case for case in cases if case.price["model"] not in ("percentage", "matrix") and case.buckets is None]
     due = [due_price(case.price, place) for place, case in enumerate(single)]
     usage = [used(row, case.quantity) for row, case in zip(due, single, strict=True)]
     lines = rate(usage_frame(usage), due_frame(due)).with_columns(tiers=tiers_json(pl.col("tiers")))

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from random import Random
 from typing import Any
 
 import polars as pl
 import pytest
 
-from rating.detail import USAGE_EVENTS, USAGE_GROUPS, Detail
+from rating.detail import USAGE_BUCKETS, USAGE_EVENTS, USAGE_GROUPS, Detail
 from rating.engine import rate
 from rating.models.matrix import group_text
 from tests.rating.oracle.charges import charge
 from tests.rating.oracle.random_prices import Case, random_case
 from tests.rating.oracle.written import exact_sum
-from tests.rating.rows import due_frame, due_price, usage_frame, used
+from tests.rating.rows import NOVEMBER, due_frame, due_price, usage_frame, used
 
 
 def rate_cases(cases: Sequence[Case]) -> list[dict[str, Any]]:
@@ -33,8 +34,15 @@ def rate_cases(cases: Sequence[Case]) -> list[dict[str, Any]]:
         for key, case in zip(keys, cases, strict=True)
         for values, quantity in case.groups
     ]
+    buckets = [
+        (*key, NOVEMBER + timedelta(hours=hour) if quantity else None, 1, quantity)
+        for key, case in zip(keys, cases, strict=True)
+        for hour, quantity in enumerate(case.buckets or ())
+    ]
     detail = Detail(
-        pl.DataFrame(events, schema=USAGE_EVENTS, orient="row"), pl.DataFrame(groups, schema=USAGE_GROUPS, orient="row")
+        pl.DataFrame(events, schema=USAGE_EVENTS, orient="row"),
+        pl.DataFrame(groups, schema=USAGE_GROUPS, orient="row"),
+        pl.DataFrame(buckets, schema=USAGE_BUCKETS, orient="row"),
     )
     return rate(usage_frame(usage), due_frame(due), detail).to_dicts()
 
@@ -45,7 +53,7 @@ def check(seed: int, count: int) -> None:
     cases = [random_case(rng) for _ in range(count)]
     parked = 0
     for line, case in zip(rate_cases(cases), cases, strict=True):
-        answer = charge(case.price, case.quantity, case.events, case.groups)
+        answer = charge(case.price, case.quantity, case.events, case.groups, case.buckets)
         said = f"{case}: {line['parked_reason']}, {answer}"
         assert (line["parked_reason"] is None) == answer.fits, said
         parked += not answer.fits

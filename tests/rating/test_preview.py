@@ -57,9 +57,9 @@ def test_however_a_period_is_split_it_costs_the_same(currency: str) -> None:
     """Random prices and random splits: the parts add up to the whole, unrounded and in money."""
     rng = Random(11)
     split = 0
-    for _ in range(60):
+    for _ in range(80):
         case = random_case(rng)
-        if case.price["model"] in ("percentage", "matrix"):
+        if case.price["model"] in ("percentage", "matrix") or case.buckets is not None:
             continue
         with localcontext(EXACT):
             running = [(case.quantity * rng.randint(-2, 12) / 8).quantize(SMALLEST) for _ in range(rng.randint(0, 4))]

@@ -45,8 +45,8 @@ def test_no_usage_costs_nothing() -> None:
     assert simulate({"price": HELD, "groups": []})["unrounded"] == "0"
 
 
-def test_a_close_waits_for_usage_by_group() -> None:
-    """A quantity of nobody knows which group is not charged at any price."""
+def test_a_quantity_without_groups_is_not_charged() -> None:
+    """A quantity of nobody knows which group has no price, not even the default."""
     line = rate_all([(DEFAULT, "5")])[0]
 
-    assert "not loaded for a close yet" in line["parked_reason"]
+    assert "the price is by group" in line["parked_reason"]

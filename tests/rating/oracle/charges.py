@@ -31,13 +31,16 @@ def charge(
     quantity: Decimal,
     events: Sequence[Decimal] | None = None,
     groups: Sequence[tuple[Mapping[str, str], Decimal]] = (),
+    buckets: Sequence[Decimal] | None = None,
 ) -> Answer:
-    """The exact charge of ``quantity``, of single ``events`` in their order, or of usage by group."""
+    """The exact charge of ``quantity``, of single ``events`` in their order, of usage by group, or of every bucket."""
     written = Written()
     with localcontext() as context:
         context.prec = DIGITS
         try:
-            if price["model"] == "percentage":
+            if buckets is not None:
+                amount = bucket_by_bucket(price, buckets, written)
+            elif price["model"] == "percentage":
                 amount = MODELS["percentage"](price, [quantity] if events is None else events, written)
                 amount = after_price(price, amount, Decimal(0), written, committed(price))
             elif price["model"] == "matrix":
@@ -50,6 +53,25 @@ def charge(
         except Unpriced as unpriced:
             return Answer(Decimal(0), fits=False, held=unpriced.group)
     return Answer(amount, written.fits)
+
+
+def bucket_by_bucket(price: Mapping[str, Any], buckets: Sequence[Decimal], written: Written) -> Decimal:
+    """Each bucket as if it were a period with nothing of what is said of the whole; then the rest on the sum.
+
+    A commitment per bucket is of the bucket, one per period of the whole.
+    """
+    of_period = {"discount_percent", "maximum_amount", "minimum_amount", "pricing_unit", "conversion_rate", "bucket"}
+    own = price.get("commitment", {}).get("per") == "bucket"
+    one = {name: value for name, value in price.items() if name not in of_period and (own or name != "commitment")}
+    total = Decimal(0)
+    for quantity in buckets:
+        answer = charge(one, quantity)
+        written.fits = written.fits and answer.fits
+        total = total + answer.amount
+    outside = {name: price[name] for name in of_period if name in price} | (
+        {"commitment": price["commitment"]} if "commitment" in price and not own else {}
+    )
+    return after_price(outside, written.amount(total), Decimal(0), written, committed(outside))
 
 
 def committed(price: Mapping[str, Any]) -> tuple[Decimal, bool] | None:

@@ -21,6 +21,7 @@ class Case:
     quantity: Decimal
     events: list[Decimal] | None
     groups: Sequence[tuple[Mapping[str, str], Decimal]]
+    buckets: list[Decimal] | None = None
 
 
 def text(number: Decimal) -> str:
@@ -162,6 +163,10 @@ def around(rng: Random, price: Price) -> Price:
         found["pricing_unit"] = "credits"
     if price["model"] in ("flat", "graduated", "volume", "graduated_percentage", "stair_step") and rng.random() < 0.5:
         found["zero_usage"] = rng.choice(["first_tier_flat", "no_charge"])
+    if one_quantity and rng.random() < 0.25:
+        found["bucket"] = rng.choice(["hour", "day"])
+        if "quantity" in found.get("commitment", {}) or ("commitment" in found and rng.random() < 0.5):
+            found["commitment"]["per"] = "bucket"
     return found
 
 
@@ -190,4 +195,7 @@ def random_case(rng: Random) -> Case:
         drawn = {(rng.choice(REGIONS), rng.choice("SL")) for _ in range(rng.randint(0, 4))}
         groups = [({"region": region, "size": size}, number(rng, 6)) for region, size in sorted(drawn)]
         quantity = sum((used for _, used in groups), Decimal(0))
+    if "bucket" in price:
+        buckets = [quantity_for(rng, price) for _ in range(rng.randint(1, 6))]
+        return Case(price, sum(buckets, Decimal(0)), events, groups, buckets + [Decimal(0)] * rng.choice([0, 3]))
     return Case(price, quantity, events, groups)

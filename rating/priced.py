@@ -1,0 +1,138 @@
+"""Lines priced by their models, with steps before and after: the mechanism, which knows no order of its own.
+
+The order of the steps is in ``rating.steps``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from rating.detail import Detail
+from rating.exact import group_sum, group_total
+from rating.models import MODELS
+from rating.quantity_steps import as_lines, in_parts
+from rating.shapes import EVENT_LINES, GROUP_LINES, LINES, STEPS, Model, completed
+from rating.terms import ReadPrices
+
+Step = Callable[[pl.DataFrame], tuple[pl.DataFrame, pl.DataFrame]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Priced:
+    """Lines with a price beside their model's, their ``worked`` amount, and STEPS of all lines, sorted by line."""
+
+    adjusted: pl.DataFrame
+    totals: pl.DataFrame
+    steps: pl.DataFrame
+
+
+def price(
+    lines: pl.DataFrame, prices: ReadPrices, detail: Detail, before: Sequence[Step], after: Sequence[Step]
+) -> Priced:
+    """What LINES cost by their model and some of what stands beside it."""
+    adjusted = in_parts(lines.join(prices.adjustments, on="price_number", maintain_order="left"))
+    adjusted, told_before = in_turn(adjusted, before)
+    plain = lines.join(prices.adjustments, on="price_number", how="anti", maintain_order="left")
+    ready = pl.concat([plain.select(list(LINES)), as_lines(adjusted).select(list(LINES))])
+    charged_steps = charged(ready, prices, detail)
+    totals = totals_of(charged_steps)
+    with_amounts = adjusted.join(totals, on="line", how="left", maintain_order="left")
+    adjusted, told_after = in_turn(with_amounts, after)
+    return Priced(adjusted, replaced(totals, adjusted), by_line([told_before, charged_steps, told_after]))
+
+
+def in_turn(lines: pl.DataFrame, steps: Sequence[Step]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The lines after all steps, and what the steps tell, in their order."""
+    told = [pl.DataFrame(schema=STEPS)]
+    if lines.is_empty():
+        return lines, told[0]
+    for step in steps:
+        lines, rows = step(lines)
+        told.append(completed(rows.lazy()).collect())
+    return lines, pl.concat(told)
+
+
+def charged(lines: pl.DataFrame, prices: ReadPrices, detail: Detail) -> pl.DataFrame:
+    """The STEPS of all models, sorted by line."""
+    by_model = [
+        completed(model.charge(given_to(model.by, own, prices, detail), prices.terms[name].lazy()))
+        for name, model, own in lines_by_model(lines, prices)
+    ]
+    return pl.concat(by_model or [pl.LazyFrame(schema=STEPS)]).sort("line", maintain_order=True).collect()
+
+
+def lines_by_model(lines: pl.DataFrame, prices: ReadPrices) -> Iterator[tuple[str, Model, pl.DataFrame]]:
+    """The lines of each model that has any."""
+    named = lines.join(prices.numbers.select("price_number", "model"), on="price_number", maintain_order="left")
+    for (name,), own in named.partition_by("model", as_dict=True, include_key=False, maintain_order=True).items():
+        yield str(name), MODELS[str(name)], own
+
+
+def numbered(lines: pl.DataFrame, prices: ReadPrices) -> pl.DataFrame:
+    """LINES of the lines whose price could be read."""
+    known = lines.select("line", "price_id", "quantity").join(prices.numbers, on="price_id", maintain_order="left")
+    return known.select("line", "price_number", "quantity", pl.lit(0, dtype=pl.Int64).alias("finer"))
+
+
+def given_to(by: str, lines: pl.DataFrame, prices: ReadPrices, detail: Detail) -> pl.LazyFrame:
+    """The lines as a model reads them: their quantities, their events in order, or their groups."""
+    if by == "quantity":
+        return lines.lazy()
+    if by == "event":
+        return events_of(lines, prices, detail)
+    groups = pl.LazyFrame(schema=GROUP_LINES).drop("price_number") if detail.groups is None else detail.groups.lazy()
+    return lines.lazy().join(groups, on="line", how="left", maintain_order="left").select(list(GROUP_LINES))
+
+
+def events_of(lines: pl.DataFrame, prices: ReadPrices, detail: Detail) -> pl.LazyFrame:
+    """EVENT_LINES; the whole quantity is one event where the price charges any events with that sum alike."""
+    by_event = prices.detailed.filter(pl.col("kind") == "event")
+    plain = lines.join(by_event, on="price_number", how="anti", maintain_order="left")
+    whole = plain.select("line", "price_number", pl.lit(0, dtype=pl.Int64).alias("order"), value="quantity")
+    single = lines.join(by_event, on="price_number", how="semi", maintain_order="left")
+    events = pl.DataFrame(schema=EVENT_LINES).drop("price_number") if detail.events is None else detail.events
+    found = single.join(events, on="line", how="left", maintain_order="left").select(list(EVENT_LINES))
+    return pl.concat([whole, found]).lazy()
+
+
+def problems(lines: pl.DataFrame, prices: ReadPrices, detail: Detail) -> pl.DataFrame:
+    """Rows of (line, problem) for lines that their model cannot charge."""
+    found = [pl.DataFrame(schema={"line": pl.UInt32(), "problem": pl.String()})]
+    if any(MODELS[name].problems for name in prices.numbers["model"].unique()):
+        found += [
+            model.problems(given_to(model.by, own, prices, detail), prices.terms[name].lazy()).collect()
+            for name, model, own in lines_by_model(numbered(lines, prices), prices)
+            if model.problems is not None
+        ]
+    return pl.concat(found)
+
+
+def totals_of(steps: pl.DataFrame) -> pl.DataFrame:
+    """What the steps of each line add up to, as ``worked``; null where it does not fit."""
+    return (
+        steps.lazy()
+        .group_by("line", maintain_order=True)
+        .agg(*group_sum("amount"))
+        .select("line", worked=group_total("amount"))
+        .collect()
+    )
+
+
+def replaced(totals: pl.DataFrame, adjusted: pl.DataFrame) -> pl.DataFrame:
+    """The totals, with those of the adjusted lines in their places."""
+    if adjusted.is_empty():
+        return totals
+    anew = adjusted.select("line", anew="worked", changed=pl.lit(value=True))
+    joined = totals.join(anew, on="line", how="left", maintain_order="left")
+    return joined.select("line", worked=pl.when("changed").then("anew").otherwise("worked"))
+
+
+def by_line(parts: list[pl.DataFrame]) -> pl.DataFrame:
+    """Rows of STEPS together, each line's in the order of the parts."""
+    kept = [part for part in parts if not part.is_empty()]
+    if len(kept) <= 1:
+        return kept[0] if kept else parts[0]
+    return pl.concat(kept).sort("line", maintain_order=True)
