@@ -10,13 +10,14 @@ from clickhouse.client import UsageStore, open_usage_store
 from clickhouse.migrate import load_migrations, migrate, rollback, status
 from clickhouse.schema import CUSTOMERS, INSTANT, TABLES
 from core.frames import Schema
+from tests.clickhouse.builders import event, events_frame
 
 KINDS = {
     "String": pl.String(),
     "LowCardinality(String)": pl.String(),
     "DateTime64(6, 'UTC')": INSTANT,
     "DateTime('UTC')": INSTANT,
-    "Map(LowCardinality(String), String)": pl.Map(pl.String(), pl.String()),
+    "Map(String, String)": pl.Map(pl.String(), pl.String()),
     "FixedString(16)": pl.Binary(),
     "UInt8": pl.UInt8(),
     "UInt16": pl.UInt16(),
@@ -102,3 +103,29 @@ def test_a_missing_database_is_created(usage_store: UsageStore, clickhouse_url: 
     usage_store.drop_database()
 
     assert migrate(usage_store) == [migration.name for migration in load_migrations()]
+
+
+def test_stored_properties_outlive_a_change_of_their_type(usage_store: UsageStore) -> None:
+    """Rows written before read the same afterwards, there and back, in the table and in the view."""
+    rollback(usage_store, 7)
+    said = {"model": "größer", "": ""}
+    rows = events_frame([event("before", properties=[{"key": name, "value": text} for name, text in said.items()])])
+    usage_store.insert_frame("usage_events", rows, token="before")
+
+    for target in (None, 7, None):
+        rollback(usage_store, 7) if target else migrate(usage_store)
+        for name in ("usage_events", "usage_counted"):
+            found = usage_store.query_frame(f"SELECT event_id, properties FROM {name}")
+            assert found.rows() == [("before", said)], name
+
+    usage_store.insert_frame("usage_events", rows, token="before")
+    assert usage_store.query_frame("SELECT event_id FROM usage_events").height == 1, "its token is still known"
+
+
+def test_views_show_properties_in_the_type_of_their_table(usage_store: UsageStore) -> None:
+    """A view that was made for another type would convert every row that it reads."""
+    found = usage_store.query_frame(
+        "SELECT DISTINCT type FROM system.columns WHERE database = currentDatabase() AND name = 'properties'"
+    )
+
+    assert found["type"].to_list() == ["Map(String, String)"]
