@@ -48,6 +48,12 @@ def compiled(function: Kernel) -> Kernel:
     return kernel
 
 
+def is_kept(kernel: Callable[..., Any]) -> bool:
+    """Whether compiled code of a kernel's present sources is on disk."""
+    kept: Any = getattr(kernel, "_cache", None)
+    return isinstance(kept, FunctionCache) and bool(kept._cache_file._load_index())  # type: ignore[no-untyped-call]
+
+
 def is_compiling() -> bool:
     """Whether kernels are compiled in this process; as Python they are right, and hundreds of times slower."""
     return not config.DISABLE_JIT  # type: ignore[attr-defined] # made by numba from the environment

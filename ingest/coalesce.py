@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from uuid import UUID
 
 import pyarrow as pa
 
 from core.clock import Clock
 from core.limits import ENVELOPE_BYTES_MAX, ENVELOPE_EVENTS_MAX
-from ingest.codec import encode_envelope
+from ingest.codec import PACK_FROM_BYTES, encode_envelope, envelope_headers
 from ingest.columns import build_batch, join_keys, split_by_partition
 from ingest.event import Envelope, partition_of
 from ingest.parcel import Parcel, Waiter
 from ingest.problems import unconfirmed
-from ingest.rows import Rows
+from ingest.rows import Accepted, Rows
 
 # From this many events on, a request is taken to touch every partition.
 FEW = 64
@@ -23,27 +23,39 @@ FEW = 64
 GATHER_BYTES_MAX = 4 * 1024 * 1024
 
 Ship = Callable[[Parcel], None]
+# Writes accepted events for so many partitions as finished messages; None when that cannot be done yet.
+Write = Callable[[Sequence[Accepted], int], list[tuple[int, bytes]] | None]
 
 
 class Coalescer:
     """Gathers rows and ships parcels. Waits for more only while earlier parcels are under way, so idle means fast."""
 
-    def __init__(self, producer: UUID, partitions: int, linger_s: float, ship: Ship, clock: Clock) -> None:
+    def __init__(
+        self,
+        producer: UUID,
+        partitions: int,
+        linger_s: float,
+        ship: Ship,
+        clock: Clock,
+        *,
+        write: Write = lambda _gathered, _partitions: None,
+    ) -> None:
         self.producer = producer
         self.partitions = partitions
         self.linger_s = linger_s
         self.ship = ship
         self.clock = clock
+        self.write = write
         self.sequences = [0] * partitions
-        self.gathered: list[Rows] = []
-        self.waiters: list[tuple[Waiter, list[Rows]]] = []
+        self.gathered: list[Accepted] = []
+        self.waiters: list[tuple[Waiter, Sequence[Accepted]]] = []
         self.events = 0
         self.size = 0
         # A dict for its order: the oldest comes first.
         self.under_way: dict[Parcel, None] = {}
         self.timer: asyncio.Handle | None = None
 
-    def submit(self, rows: list[Rows], size: int) -> asyncio.Future[None]:
+    def submit(self, rows: Sequence[Accepted], size: int) -> asyncio.Future[None]:
         """Take a request of at most ``ENVELOPE_EVENTS_MAX`` events that came as ``size`` bytes.
 
         The future is done once all of them are safe, and fails with ``Unavailable`` when that is not known.
@@ -106,11 +118,27 @@ class Coalescer:
             self.under_way[parcel] = None
             self.ship(parcel)
 
-    def pack(self, gathered: list[Rows]) -> Iterator[Parcel]:
+    def pack(self, gathered: list[Accepted]) -> Iterator[Parcel]:
         """Envelopes of what was gathered, by partition."""
-        batch = build_batch(gathered)
-        for partition, events in split_by_partition(batch, join_keys(gathered), self.partitions):
+        written = self.write(gathered, self.partitions)
+        if written is not None:
+            for partition, value in written:
+                yield from self.number(partition, value)
+            return
+        rows = [part for part in gathered if isinstance(part, Rows)]
+        assert len(rows) == len(gathered), "whoever accepts sheets can write them"
+        for partition, events in split_by_partition(build_batch(rows), join_keys(rows), self.partitions):
             yield from self.wrap(partition, events)
+
+    def number(self, partition: int, value: bytes) -> Iterator[Parcel]:
+        """Number an envelope that is encoded already; a large one is packed, and halved where that does not do."""
+        if len(value) >= PACK_FROM_BYTES:
+            yield from self.wrap(partition, pa.ipc.open_stream(value).read_next_batch())
+            return
+        self.sequences[partition] += 1
+        sequence = self.sequences[partition]
+        headers = envelope_headers(self.producer.bytes, sequence)
+        yield Parcel(partition, self.producer.bytes, sequence, value, headers, on_settled=self.settled)
 
     def wrap(self, partition: int, events: pa.RecordBatch) -> Iterator[Parcel]:
         """Number and encode an envelope; one that is too large for a message is halved."""
@@ -142,7 +170,7 @@ class Coalescer:
             parcel.fail(unconfirmed("the log did not confirm in time"))
 
 
-def touched_partitions(rows: list[Rows], partitions: int) -> set[int] | None:
+def touched_partitions(rows: Sequence[Accepted], partitions: int) -> set[int] | None:
     """The partitions of a request's events, or ``None`` for all of them."""
     if sum(map(len, rows)) >= FEW:
         return None

@@ -34,6 +34,8 @@ class GatewayConfig:
     stall_s: float = 6.0
     watch_interval_s: float = 0.5
     sealed_interval_s: float = 1.0
+    # Whether plain requests are judged by compiled code once that is loaded; the answers are the same.
+    fast_lane: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from uuid import UUID, uuid4
 
@@ -14,13 +15,14 @@ from ingest.coalesce import Coalescer
 from ingest.config import GatewayConfig, GatewayParts
 from ingest.delivery import Client, Delivery
 from ingest.journal import Journal
+from ingest.lane_loader import LaneLoader
 from ingest.layout_memory import LayoutMemory
 from ingest.metrics import GatewayMetrics
 from ingest.parcel import Parcel
 from ingest.pending import Pending
 from ingest.problems import Busy, Unavailable, unconfirmed
 from ingest.producer import LogClient, OnReports, OnTrouble, TopicProbe
-from ingest.rows import Rows
+from ingest.rows import Accepted
 from ingest.segment import Entry
 from ingest.watch import LogWatcher
 
@@ -40,6 +42,7 @@ class Gateway:
         self.pending = Pending(config.pending_bytes_max, self.metrics.pending.set)
         self.probe = TopicProbe(config.kafka, config.topic, config.partitions, config.replication)
         self.layouts = LayoutMemory()
+        self.lanes = LaneLoader()
         self.coalescer: Coalescer | None = None
         self.journal: Journal | None = None
         self.tasks: list[asyncio.Task[None]] = []
@@ -50,6 +53,8 @@ class Gateway:
     async def start(self) -> None:
         """Open the journal and begin to watch the log; events are taken once the topic is known."""
         config = self.config
+        if config.fast_lane:
+            self.lanes.start()
         if config.journal_dir:
             root = config.journal_dir / config.topic
             root.mkdir(parents=True, exist_ok=True)
@@ -60,6 +65,7 @@ class Gateway:
 
     async def stop(self) -> None:
         """Answer what waits as far as the log allows, then let go of everything."""
+        self.lanes.stop()
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
@@ -76,7 +82,10 @@ class Gateway:
 
     def open_door(self, partitions: int) -> None:
         """Events can be taken: the topic and its partitions are known."""
-        self.coalescer = Coalescer(self.producer, partitions, self.config.linger_ms / 1000, self.ship, self.parts.clock)
+        linger_s = self.config.linger_ms / 1000
+        self.coalescer = Coalescer(
+            self.producer, partitions, linger_s, self.ship, self.parts.clock, write=self.lanes.write
+        )
 
     def note_trouble(self) -> None:
         """The log should be looked at now rather than at the next turn."""
@@ -95,7 +104,7 @@ class Gateway:
             raise Busy("journal_full", "too many events wait to be stored", retry_after_s=10)
         return coalescer
 
-    async def keep(self, rows: list[Rows], size: int) -> None:
+    async def keep(self, rows: Sequence[Accepted], size: int) -> None:
         """Return once every event is in the log, and in the journal where there is one; raises ``Unavailable``.
 
         ``size`` is that of the body in which they came.

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
+
+
+class Accepted(Protocol):
+    """Accepted events in either form: rows of the slow lane, or a sheet of the fast one."""
+
+    @property
+    def keys(self) -> Sequence[bytes]:
+        """Their keys, in order."""
+
+    def __len__(self) -> int:
+        """How many they are."""
 
 
 @dataclass(slots=True)

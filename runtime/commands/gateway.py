@@ -43,9 +43,7 @@ def gateway(
     feed = CatalogFeed(books)
     feed.start()
     app = build_app(gateway_config(settings), gateway_parts(books, feed))
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*COLLECT_EVERY)
+    settle_memory()
     leave_stopping_to_server()
     listen_on = load_stack_settings().gateway_port if port is None else port
     try:
@@ -53,6 +51,13 @@ def gateway(
     finally:
         feed.stop()
         books.dispose()
+
+
+def settle_memory() -> None:
+    """Keep the collector away from what stays, and let it look seldom."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECT_EVERY)
 
 
 def gateway_config(settings: Settings) -> GatewayConfig:
