@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
@@ -19,9 +21,24 @@ def empty(kind: pa.DataType) -> pa.Array:
 
 def column_of(table: pa.Table, name: str) -> pl.Series:
     """A column as a series."""
-    series = pl.from_arrow(one_chunk(table, name))
+    return series_of(one_chunk(table, name))
+
+
+def series_of(column: pa.Array) -> pl.Series:
+    """An Arrow column as a series."""
+    series = pl.from_arrow(column)
     assert isinstance(series, pl.Series)
     return series
+
+
+def instants_of(table: pa.Table, name: str) -> npt.NDArray[np.int64]:
+    """A column of instants in microseconds from 1970."""
+    return np.asarray(one_chunk(table, name).view(pa.int64()))
+
+
+def repeated(value: object, count: int, kind: pa.DataType) -> pa.Array:
+    """The same value for every row."""
+    return pa.repeat(pa.scalar(value, kind), count)
 
 
 def to_schema(frame: pl.DataFrame, schema: pa.Schema) -> pa.Table:

@@ -8,11 +8,10 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 
 from core.limits import DEDUPE_HORIZON_DAYS
-from streams.arrow import one_chunk
+from streams.arrow import one_chunk, repeated
 from streams.compiled import Compiled
 from streams.dead_letter import DeadLetter, of_events, of_messages
 from streams.decode import Message, gather
@@ -121,9 +120,10 @@ def event_rows(
     count = events.num_rows
     # A copy has no reason of its own, whatever its first copy met.
     reason = np.where((fates == HELD) | (fates == REJECTED), measured.reason, 0)
-    customers = catalog.customers["customer_id"].gather(pl.Series(measured.customer).replace(-1, None)).fill_null("")
+    texts = catalog.customer_texts["customer_id"]
+    customer = np.where(measured.customer < 0, len(texts) - 1, measured.customer)
     added = {
-        "customer_id": customers.to_arrow(),
+        "customer_id": texts.take(pa.array(customer)),
         "stored_at": repeated(place.stored_at, count, EVENTS_SCHEMA.field("stored_at").type),
         "fate": pa.array(fates),
         "reason": pa.array(REASONS).take(pa.array(reason)),
@@ -138,11 +138,6 @@ def event_rows(
         for field in EVENTS_SCHEMA
     ]
     return pa.Table.from_arrays(columns, schema=EVENTS_SCHEMA)
-
-
-def repeated(value: object, count: int, kind: pa.DataType) -> pa.Array:
-    """The same value for every row."""
-    return pa.repeat(pa.scalar(value, kind), count)
 
 
 def count_fates(fates: FateCodes, unreadable: int, redelivered: int) -> Counts:

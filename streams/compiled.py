@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import orjson
 import polars as pl
+import pyarrow as pa
 
-from catalog.meter import Filter, Meter
+from catalog.meter import Meter
 from catalog.snapshot import Snapshot
-from streams.pair_index import PairIndex, index_pairs
-
-Places = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
+from streams.pair_up import MeterRules
+from streams.texts import Names, Places, Texts, names_of, texts_of
 
 NONE = -1
 AGGREGATIONS = ("count", "sum", "min", "max", "latest", "unique")
@@ -23,42 +22,31 @@ COUNT, LATEST, UNIQUE = 0, 4, 5
 
 
 @dataclass(frozen=True, slots=True)
-class Filters:
-    """All filters of all meters, one row each, in the order of their meters.
-
-    A filter asks whether the property is there (``exists``) or whether its text is among the filter's values
-    (everything else); ``negated`` turns the answer round. ``values`` finds (number of the filter as text, value).
-    """
-
-    meter: Places
-    property: Places
-    exists: Flags
-    negated: Flags
-    values: PairIndex
-
-
-@dataclass(frozen=True, slots=True)
 class Compiled:
     """Meters in the order of (merchant, code) and customers in the order of (merchant, subject), by number.
 
-    ``kinds`` finds (merchant, event type); the meters of kind k are ``kind_meters[kind_first[k]:][:kind_count[k]]``.
-    ``group_properties`` has a row for each place in a group key, NONE where a meter has fewer.
+    ``merchants`` finds a merchant, ``kinds`` (number of the merchant, event type), ``customer_names`` (number of the
+    merchant, subject), ``property_numbers`` a property name.
+    ``group_properties`` has a row for each place in a group key, NONE where a meter has fewer, and ``group_prefixes``
+    what stands before each of them, place by place for each meter.
     """
 
     version: int
     meters: pl.DataFrame
     aggregation: Places
     value_property: Places
-    group_properties: tuple[Places, ...]
-    group_prefixes: tuple[pl.Series, ...]
-    filters: Filters
-    kinds: PairIndex
-    kind_first: Places
-    kind_count: Places
-    kind_meters: Places
+    rules: MeterRules
+    group_properties: Places
+    group_prefixes: Texts
+    merchants: Names
+    kinds: Names
+    kind_types: tuple[str, ...]
+    property_numbers: Names
     property_names: tuple[str, ...]
     customers: pl.DataFrame
-    customer_index: PairIndex
+    customer_names: Names
+    meter_texts: dict[str, pa.Array]
+    customer_texts: dict[str, pa.Array]
 
 
 def compile_catalog(snapshot: Snapshot) -> Compiled:
@@ -67,28 +55,36 @@ def compile_catalog(snapshot: Snapshot) -> Compiled:
     names = tuple(sorted({name for meter in meters for name in properties_of(meter)}))
     number = {name: place for place, name in enumerate(names)}
     customers = snapshot.customers.sort("merchant_id", "subject")
-    kinds, first, count, kind_meters = index_kinds(meters)
-    group_width = max((len(meter.group_by) for meter in meters), default=0)
+    owners = sorted({*(meter.merchant_id for meter in meters), *customers["merchant_id"].unique()})
+    listed: dict[tuple[str, str], list[int]] = {}
+    for place, meter in enumerate(meters):
+        listed.setdefault((meter.merchant_id, meter.event_type), []).append(place)
+    frame = meter_frame(meters)
     return Compiled(
         version=snapshot.version,
-        meters=meter_frame(meters),
+        meters=frame,
         aggregation=places(AGGREGATIONS.index(meter.aggregation) for meter in meters),
         value_property=places(
             NONE if meter.value_property is None else number[meter.value_property] for meter in meters
         ),
-        group_properties=tuple(
-            places(number[m.group_by[at]] if at < len(m.group_by) else NONE for m in meters)
-            for at in range(group_width)
+        rules=meter_rules(meters, list(listed.values()), number),
+        group_properties=group_properties(meters, number),
+        group_prefixes=texts_of(pa.array(group_prefixes(meters), pa.string())),
+        merchants=names_of(np.zeros(len(owners), np.int64), pa.array(owners, pa.string())),
+        kinds=names_of(
+            places(bisect_left(owners, owner) for owner, _ in listed),
+            pa.array([kind for _, kind in listed], pa.string()),
         ),
-        group_prefixes=tuple(group_prefix(meters, at) for at in range(group_width)),
-        filters=compile_filters(meters, number),
-        kinds=kinds,
-        kind_first=first,
-        kind_count=count,
-        kind_meters=kind_meters,
+        kind_types=tuple(kind for _, kind in listed),
+        property_numbers=names_of(np.zeros(len(names), np.int64), pa.array(names, pa.string())),
         property_names=names,
         customers=customers,
-        customer_index=index_pairs(customers["merchant_id"], customers["subject"]),
+        customer_names=names_of(
+            customers["merchant_id"].replace_strict(owners, range(len(owners)), return_dtype=pl.Int64).to_numpy(),
+            arrow_texts(customers, ("subject",))["subject"],
+        ),
+        meter_texts=arrow_texts(frame, frame.columns),
+        customer_texts=arrow_texts(customers, customers.columns),
     )
 
 
@@ -107,50 +103,58 @@ def meter_frame(meters: list[Meter]) -> pl.DataFrame:
     )
 
 
-def index_kinds(meters: list[Meter]) -> tuple[PairIndex, Places, Places, Places]:
-    """Number the (merchant, event type) pairs, and list the meters of each."""
-    listed: dict[tuple[str, str], list[int]] = {}
-    for place, meter in enumerate(meters):
-        listed.setdefault((meter.merchant_id, meter.event_type), []).append(place)
-    pairs = index_pairs(texts(merchant for merchant, _ in listed), texts(kind for _, kind in listed))
-    count = places(len(members) for members in listed.values())
-    flat = places(member for members in listed.values() for member in members)
-    return pairs, np.cumsum(count) - count, count, flat
+def arrow_texts(frame: pl.DataFrame, columns: Iterable[str]) -> dict[str, pa.Array]:
+    """Columns of texts for Arrow to take from; the last text is empty, and stands for number -1."""
+    return {name: frame[name].extend_constant("", 1).to_arrow().cast(pa.string()) for name in columns}
 
 
-def group_prefix(meters: list[Meter], at: int) -> pl.Series:
-    """What stands before the ``at``-th value of a meter's group key, such as ``{"model":`` or ``,"region":``."""
-    return texts(
-        ("," if at else "{") + orjson.dumps(m.group_by[at]).decode() + ":" if at < len(m.group_by) else ""
-        for m in meters
-    )
-
-
-def compile_filters(meters: list[Meter], number: dict[str, int]) -> Filters:
-    """One row a filter."""
-    rows: list[tuple[int, Filter]] = [
-        (place, condition) for place, meter in enumerate(meters) for condition in meter.filters
+def meter_rules(meters: list[Meter], kinds: list[list[int]], number: dict[str, int]) -> MeterRules:
+    """What the loops over events look up."""
+    ends = np.cumsum([0, *(len(meter.filters) for meter in meters)]).tolist()
+    members = [
+        (
+            meter,
+            AGGREGATIONS.index(meters[meter].aggregation),
+            NONE if (value := meters[meter].value_property) is None else number[value],
+            ends[meter],
+            ends[meter + 1],
+        )
+        for kind in kinds
+        for meter in kind
     ]
+    conditions = [condition for meter in meters for condition in meter.filters]
+    filters = [(number[one.property], one.op == "exists", one.op in {"ne", "not_in"}) for one in conditions]
     values = [
-        (str(at), value)
-        for at, (_, condition) in enumerate(rows)
+        (at, value)
+        for at, condition in enumerate(conditions)
         if condition.op != "exists"
         for value in dict.fromkeys(condition.values)
     ]
-    return Filters(
-        meter=places(place for place, _ in rows),
-        property=places(number[condition.property] for _, condition in rows),
-        exists=np.array([condition.op == "exists" for _, condition in rows], dtype=np.bool_),
-        negated=np.array([condition.op in {"ne", "not_in"} for _, condition in rows], dtype=np.bool_),
-        values=index_pairs(texts(at for at, _ in values), texts(value for _, value in values)),
+    return MeterRules(
+        kind_bounds=np.cumsum([0, *map(len, kinds)]).astype(np.int32),
+        members=np.array(members, np.int32).reshape(-1, 5),
+        filters=np.array(filters, np.int32).reshape(-1, 3),
+        values=names_of(places(at for at, _ in values), pa.array([value for _, value in values], pa.string())),
     )
+
+
+def group_properties(meters: list[Meter], number: dict[str, int]) -> Places:
+    """One row a place in a group key, one column a meter."""
+    width = max((len(meter.group_by) for meter in meters), default=0)
+    rows = [[number[m.group_by[at]] if at < len(m.group_by) else NONE for m in meters] for at in range(width)]
+    return np.array(rows, dtype=np.int64).reshape(width, len(meters))
+
+
+def group_prefixes(meters: list[Meter]) -> list[str]:
+    """What stands before the values of a meter's group key, such as ``{"model":`` or ``,"region":``."""
+    width = max((len(meter.group_by) for meter in meters), default=0)
+    return [
+        ("," if at else "{") + orjson.dumps(m.group_by[at]).decode() + ":" if at < len(m.group_by) else ""
+        for at in range(width)
+        for m in meters
+    ]
 
 
 def places(numbers: Iterable[int]) -> Places:
     """Whole numbers as an array."""
     return np.array(list(numbers), dtype=np.int64)
-
-
-def texts(words: Iterable[str]) -> pl.Series:
-    """Texts as a series."""
-    return pl.Series(list(words), dtype=pl.String)

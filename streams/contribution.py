@@ -5,17 +5,19 @@ The same as ``window_deltas`` groups by number; the names hold across catalog ve
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
-from streams.arrow import column_of, one_chunk
+from streams.arrow import column_of, instants_of, one_chunk, series_of
 from streams.compiled import COUNT, UNIQUE, Compiled
 from streams.dedupe import split_keys
+from streams.group_key import group_keys
 from streams.measure import Pairs, measure
 from streams.numbers import QUANTITY
-from streams.window import MINUTE_US, group_keys
+from streams.pair_up import Flags, Properties
+from streams.plain_number import decimals
+from streams.texts import column_of_texts
+from streams.window import MINUTE_US
 
 # What a reader tells a partition's windows apart by.
 WINDOW = ["merchant_id", "customer_id", "meter_id", "minute", "group_key"]
@@ -43,10 +45,11 @@ def contributions(events: pa.Table, catalog: Compiled) -> pl.DataFrame:
     measured = measure(events, catalog)
     pairs = measured.pairs.of(usable(measured.pairs, catalog))
     rows, places = pl.Series(pairs.row, dtype=pl.Int64), pa.array(pairs.row)
-    at_us = np.asarray(one_chunk(events, "occurred_at").cast(pa.int64()))[pairs.row]
+    at_us = instants_of(events, "occurred_at")[pairs.row]
     keys = one_chunk(events, "key").take(places)
     high, low = split_keys(keys)
     meters = catalog.meters[pairs.meter]
+    group, texts = group_keys(pairs, measured.properties, catalog)
     return pl.DataFrame(
         {
             "row": rows,
@@ -54,12 +57,12 @@ def contributions(events: pa.Table, catalog: Compiled) -> pl.DataFrame:
             "meter": meters["meter"],
             "subject": column_of(events, "subject").gather(rows),
             "minute": at_us // MINUTE_US,
-            "group_key": group_keys(pairs, measured.properties, catalog),
+            "group_key": series_of(texts.take(pa.array(group))),
             "aggregation": meters["aggregation"],
             "meter_id": meters["meter_id"],
             "customer_id": column_of(events, "customer_id").gather(rows),
-            "value": pairs.value,
-            "text": pairs.text,
+            "value": decimals(pairs.words, pairs.there),
+            "text": listed_texts(pairs, measured.properties, catalog),
             "at_us": at_us,
             "high": high,
             "low": low,
@@ -69,9 +72,14 @@ def contributions(events: pa.Table, catalog: Compiled) -> pl.DataFrame:
     )
 
 
-def usable(pairs: Pairs, catalog: Compiled) -> npt.NDArray[np.bool_]:
+def usable(pairs: Pairs, catalog: Compiled) -> Flags:
     """For which pairs the meter found what it needs."""
     aggregation = catalog.aggregation[pairs.meter]
-    there = pairs.value.is_not_null().to_numpy() | ((aggregation == UNIQUE) & pairs.text.is_not_null().to_numpy())
-    result: npt.NDArray[np.bool_] = there | (aggregation == COUNT)
+    result: Flags = pairs.there | ((aggregation == UNIQUE) & (pairs.said >= 0)) | (aggregation == COUNT)
     return result
+
+
+def listed_texts(pairs: Pairs, properties: Properties, catalog: Compiled) -> pl.Series:
+    """What each pair lists; null for those that do not."""
+    lists = (catalog.aggregation[pairs.meter] == UNIQUE) & (pairs.said >= 0)
+    return series_of(column_of_texts(properties.texts).take(pa.array(pairs.said, mask=~lists)))

@@ -16,6 +16,7 @@ from streams.decode import Readable
 from streams.digest import digest_of
 from streams.fills import Fill
 from streams.history import EventSpan, WindowSpan
+from streams.pair_up import METER
 from streams.past import Past
 from streams.restate import TOTALS, VALUES, as_rows, emptied, totals, values
 from streams.rows import EVENTS_SCHEMA
@@ -95,8 +96,6 @@ def type_of(asked: FillAsked, catalog: Compiled) -> str | None:
     """The type of the events that the meter counts."""
     mine = (catalog.meters["meter_id"] == asked.meter_id) & (catalog.meters["merchant_id"] == asked.merchant_id)
     for meter in mine.arg_true().to_list():
-        at = catalog.kind_meters.tolist().index(meter)
-        kind = int((catalog.kind_first <= at).sum()) - 1
-        event_type: str = catalog.kinds.second[kind]
-        return event_type
+        at = catalog.rules.members[:, METER].tolist().index(meter)
+        return catalog.kind_types[int((catalog.rules.kind_bounds <= at).sum()) - 1]
     return None

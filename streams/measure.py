@@ -5,18 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
-from streams.arrow import column_of, one_chunk
-from streams.compiled import COUNT, NONE, UNIQUE, Compiled, Filters
-from streams.numbers import QUANTITY, parse_quantities
-from streams.properties import PropertyTable, flatten
-
-Places = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
-Codes = npt.NDArray[np.int8]
+from streams.arrow import instants_of, one_chunk, series_of
+from streams.compiled import NONE, Compiled
+from streams.numbers import parse_odd
+from streams.pair_up import (
+    MISSING,
+    ODD,
+    READ,
+    Codes,
+    Flags,
+    MeterRules,
+    Properties,
+    find_owners,
+    number_properties,
+    pair_events,
+)
+from streams.plain_number import words_of
+from streams.texts import U64, Places, column_of_texts, texts_of
 
 REASONS = (
     "",
@@ -39,21 +47,21 @@ TIME_END_US = 2**32 * 1_000_000
 class Pairs:
     """Which event (``row``) feeds which meter, ordered by both.
 
-    ``value`` is a Decimal(38, 12), null for meters that count or list; ``text`` is what a unique meter lists, else
-    null.
+    ``words`` are the low and high word of a Decimal(38, 12) where one is ``there``, else zero: meters that count or
+    list have none. ``said`` is where the text stands that the meter looked at, -1 without one.
     """
 
     row: Places
     meter: Places
-    value: pl.Series
-    text: pl.Series
+    words: U64
+    there: Flags
+    said: Places
 
     def of(self, kept: Flags) -> Pairs:
         """The pairs for which ``kept`` holds."""
         if kept.all():
             return self
-        flags = pl.Series(kept)
-        return Pairs(self.row[kept], self.meter[kept], self.value.filter(flags), self.text.filter(flags))
+        return Pairs(self.row[kept], self.meter[kept], self.words[kept], self.there[kept], self.said[kept])
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +71,7 @@ class Measured:
     customer: Places
     reason: Codes
     pairs: Pairs
-    properties: PropertyTable
+    properties: Properties
     # For bad events the meter that refused them; NONE otherwise.
     refused_by: Places
 
@@ -80,15 +88,10 @@ def measure(events: pa.Table, catalog: Compiled) -> Measured:
     value one of its meters cannot use is bad as a whole: half an event is never counted. A meter whose filters do
     not match does not look at the value.
     """
-    merchant, kind, subject = (column_of(events, name) for name in ("merchant_id", "type", "subject"))
-    kinds = catalog.kinds.find(merchant, kind)
-    customer = catalog.customer_index.find(merchant, subject)
-    properties = flatten(one_chunk(events, "properties"), catalog.property_names)
-    known = np.flatnonzero(kinds >= 0)
-    owner, members = spread(catalog.kind_first[kinds[known]], catalog.kind_count[kinds[known]])
-    rows, meters = known[owner], catalog.kind_meters[members]
-    passing = filters_hold(rows, meters, catalog.filters, properties)
-    pairs, codes = read_values(rows[passing], meters[passing], catalog, properties)
+    merchant, kind, subject = (texts_of(one_chunk(events, name)) for name in ("merchant_id", "type", "subject"))
+    kinds, customer = find_owners(merchant, kind, subject, catalog.merchants, catalog.kinds, catalog.customer_names)
+    properties = lay_out(one_chunk(events, "properties"), catalog)
+    pairs, codes = read_values(kinds, properties, catalog.rules)
 
     reason = np.zeros(events.num_rows, dtype=np.int8)
     reason[customer < 0] = REASON_CODES["unknown_customer"]
@@ -98,57 +101,32 @@ def measure(events: pa.Table, catalog: Compiled) -> Measured:
     refusals = np.flatnonzero(codes)[::-1]
     reason[pairs.row[refusals]] = codes[refusals]
     refused_by[pairs.row[refusals]] = pairs.meter[refusals]
-    occurred_us = np.asarray(one_chunk(events, "occurred_at").cast(pa.int64()))
+    occurred_us = instants_of(events, "occurred_at")
     reason[(occurred_us < 0) | (occurred_us >= TIME_END_US)] = REASON_CODES["time_out_of_range"]
     return Measured(customer, reason, pairs, properties, refused_by)
 
 
-def spread(first: Places, count: Places) -> tuple[Places, Places]:
-    """Runs given by start and length, laid out: for each member the number of its run, and its own place."""
-    owner = np.repeat(np.arange(len(count), dtype=np.int64), count)
-    within = np.arange(len(owner), dtype=np.int64) - np.repeat(np.cumsum(count) - count, count)
-    return owner, first[owner] + within
+def lay_out(properties: pa.MapArray, catalog: Compiled) -> Properties:
+    """The events' properties, with the names that some meter looks at numbered."""
+    bounds = np.asarray(properties.offsets)
+    bounds.flags.writeable = False
+    numbers = number_properties(texts_of(properties.keys), bounds, catalog.property_numbers)
+    return Properties(bounds, numbers, texts_of(properties.items))
 
 
-def filters_hold(rows: Places, meters: Places, filters: Filters, properties: PropertyTable) -> Flags:
-    """For each event and meter, whether all the meter's filters hold.
-
-    A missing property is not equal to anything: ``ne`` and ``not_in`` hold for it, ``eq``, ``in`` and ``exists`` fail.
-    """
-    holds = np.ones(len(rows), dtype=np.bool_)
-    if not len(filters.meter):
-        return holds
-    first = np.searchsorted(filters.meter, meters, side="left")
-    count = np.searchsorted(filters.meter, meters, side="right") - first
-    pair, number = spread(first, count)
-    texts = properties.fetch(rows[pair], filters.property[number])
-    there = texts.is_not_null().to_numpy()
-    listed = filters.values.find(pl.Series(number).cast(pl.String), texts.fill_null("")) >= 0
-    answer = there & (filters.exists[number] | listed)
-    holds[pair[answer == filters.negated[number]]] = False
-    return holds
-
-
-def read_values(rows: Places, meters: Places, catalog: Compiled, properties: PropertyTable) -> tuple[Pairs, Codes]:
+def read_values(kinds: Places, properties: Properties, rules: MeterRules) -> tuple[Pairs, Codes]:
     """The value of each event for each of its meters, and a reason's code where there is none."""
-    aggregation = catalog.aggregation[meters]
-    texts = properties.fetch(rows, catalog.value_property[meters])
-    codes = np.zeros(len(rows), dtype=np.int8)
-    codes[(aggregation != COUNT) & texts.is_null().to_numpy()] = REASON_CODES["value_missing"]
-    numeric = (aggregation != COUNT) & (aggregation != UNIQUE) & (codes == 0)
-    nothing = pl.Series([None], dtype=pl.String).new_from_index(0, len(rows))
-    unique = aggregation == UNIQUE
-    listed = texts.zip_with(pl.Series(unique), nothing) if unique.any() else nothing
-    if numeric.all():
-        values, reasons = parse_quantities(texts)
-        return Pairs(rows, meters, values, listed), reason_codes(reasons)
-    values = pl.Series([None], dtype=QUANTITY).new_from_index(0, len(rows))
-    if numeric.any():
-        where = np.flatnonzero(numeric)
-        found, reasons = parse_quantities(texts.gather(where))
-        values = values.scatter(where, found)
-        codes[where] = reason_codes(reasons)
-    return Pairs(rows, meters, values, listed), codes
+    row, meter, state, said, words = pair_events(kinds, properties, rules)
+    codes = np.zeros(len(row), dtype=np.int8)
+    codes[state == MISSING] = REASON_CODES["value_missing"]
+    there = state == READ
+    odd = np.flatnonzero(state == ODD)
+    if len(odd):
+        texts = column_of_texts(properties.texts).take(pa.array(said[odd]))
+        values, reasons = parse_odd(series_of(texts))
+        words[odd], there[odd] = words_of(values), values.is_not_null().to_numpy()
+        codes[odd] = reason_codes(reasons)
+    return Pairs(row, meter, words, there, said), codes
 
 
 def reason_codes(reasons: pl.Series) -> Codes:

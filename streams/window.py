@@ -6,32 +6,26 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
-import numpy.typing as npt
-import polars as pl
 import pyarrow as pa
 
 from core.limits import BLOCK_EVENTS_MAX, ENVELOPE_EVENTS_MAX, QUANTITY_DIGITS_MAX
-from streams.arrow import one_chunk, to_schema
-from streams.compiled import LATEST, UNIQUE, Compiled
+from streams.arrow import instants_of, one_chunk, repeated
+from streams.compiled import UNIQUE, Compiled
 from streams.dedupe import split_keys
+from streams.group_key import group_keys, in_order
 from streams.measure import Measured, Pairs
-from streams.numbers import QUANTITY
-from streams.properties import PropertyTable
-from streams.rows import UNIQUES_SCHEMA, WINDOWS_SCHEMA
-
-Flags = npt.NDArray[np.bool_]
+from streams.pair_up import Flags, Properties
+from streams.plain_number import decimal_column
+from streams.rows import KEY, SECOND, UNIQUES_SCHEMA, WINDOWS_SCHEMA
+from streams.sum_up import Sums, add_up, number_windows, sort_by
+from streams.texts import SEED, Places, column_of_texts, number_texts
 
 MINUTE_US = 60_000_000
+MINUTE_S = 60
 NO_KEY = bytes(16)
-WINDOW = ["meter_number", "customer_number", "minute", "group_key"]
 
-# Grouped sums of decimals wrap silently. An event feeds a window once at most, so these bounds leave no way to.
+# Sums of decimals would wrap silently. An event feeds a window once at most, so these bounds leave no way to.
 assert (BLOCK_EVENTS_MAX + ENVELOPE_EVENTS_MAX) * 10**QUANTITY_DIGITS_MAX < 10**26, "a window could overflow"
-
-# Characters that JSON writes otherwise than they are.
-ESCAPED = r'["\\\x00-\x1f]'
-SHORT = {"\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r", '"': '\\"', "\\": "\\\\"}
-ESCAPES = {**{chr(code): f"\\u{code:04x}" for code in range(32)}, **SHORT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +38,24 @@ class BlockPlace:
     first_offset: int
 
 
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """Pairs by the window that they feed. ``order`` is that of windows and then of listed texts; ``number`` says for
+    each place in it which window it is. Groups and texts are numbered in their own order; -1 where nothing is listed.
+    """
+
+    pairs: Pairs
+    customer: Places
+    at_us: Places
+    minute: Places
+    group: Places
+    groups: pa.Array
+    text: Places
+    texts: pa.Array
+    order: Places
+    number: Places
+
+
 def window_deltas(
     events: pa.Table, measured: Measured, counted: Flags, catalog: Compiled, place: BlockPlace
 ) -> tuple[pa.Table, pa.Table]:
@@ -52,107 +64,83 @@ def window_deltas(
     Both are sorted by merchant, meter, customer, minute and group, so that the same events give the same rows in
     whatever order they came.
     """
-    pairs = measured.pairs.of(counted[measured.pairs.row])
-    occurred_us = np.asarray(one_chunk(events, "occurred_at").cast(pa.int64()))[pairs.row]
-    frame = pl.DataFrame(
-        {
-            "meter_number": pairs.meter,
-            "customer_number": measured.customer[pairs.row],
-            "minute": occurred_us // MINUTE_US,
-            "group_key": group_keys(pairs, measured.properties, catalog),
-            "value": pairs.value,
-            "text": pairs.text,
-            "at_us": occurred_us,
-            "row": pairs.row,
-        }
-    )
-    windows = frame.group_by(WINDOW).agg(
-        events=pl.len().cast(pl.UInt64),
-        sum=pl.col("value").sum(),
-        min=pl.col("value").min(),
-        max=pl.col("value").max(),
-        last_at_us=pl.col("at_us").max(),
-    )
+    found = order_windows(events, measured, counted, catalog)
+    pairs = found.pairs
+    high, low = split_keys(one_chunk(events, "key"))
     aggregation = catalog.aggregation[pairs.meter]
-    windows = with_latest(windows, frame.filter(pl.Series(aggregation == LATEST)), events)
-    uniques = frame.filter(pl.Series(aggregation == UNIQUE)).select(*WINDOW, value="text").unique()
-    return (
-        to_schema(named(windows.sort(WINDOW), catalog, place), WINDOWS_SCHEMA),
-        to_schema(named(uniques.sort(*WINDOW, "value"), catalog, place), UNIQUES_SCHEMA),
-    )
+    sums = add_up(found.order, found.number, aggregation, pairs.words, found.at_us, pairs.row, high, low)
+    return window_rows(events, found, sums, catalog, place), unique_rows(found, catalog, place)
 
 
-def with_latest(windows: pl.DataFrame, latest: pl.DataFrame, events: pa.Table) -> pl.DataFrame:
-    """Add what the youngest event of each window said, for the meters that ask; the larger key wins a tie.
-
-    Counting meters sum up their events; what a meter does not use is zero.
-    """
-    rows = latest["row"].to_numpy()
-    high, low = split_keys(one_chunk(events, "key").take(pa.array(rows)))
-    youngest = (
-        latest.with_columns(high=high, low=low)
-        .sort("at_us", "high", "low")
-        .group_by(WINDOW, maintain_order=True)
-        .agg(last=pl.col("value").last(), row=pl.col("row").last())
-    )
-    keys = pl.Series(one_chunk(events, "key").take(pa.array(youngest["row"].to_numpy())).to_pylist(), dtype=pl.Binary)
-    zero = pl.lit(0).cast(QUANTITY)
-    return windows.join(youngest.with_columns(last_key=keys), on=WINDOW, how="left", nulls_equal=True).with_columns(
-        pl.col("min", "max", "last").fill_null(zero), pl.col("last_key").fill_null(NO_KEY)
-    )
+def order_windows(events: pa.Table, measured: Measured, counted: Flags, catalog: Compiled) -> Windows:
+    """Sort the pairs of counted events."""
+    pairs = measured.pairs.of(counted[measured.pairs.row])
+    at_us = instants_of(events, "occurred_at")[pairs.row]
+    minute = at_us // MINUTE_US
+    customer = measured.customer[pairs.row]
+    group, groups = group_keys(pairs, measured.properties, catalog)
+    text, texts = listed(pairs, measured.properties, catalog)
+    order = np.arange(len(pairs.row))
+    # From what counts least to what counts most.
+    for field in (text + 1, group, minute - minute.min(initial=0), customer, pairs.meter):
+        order = sort_by(order, field)
+    number = number_windows(order, pairs.meter, customer, minute, group)
+    return Windows(pairs, customer, at_us, minute, group, groups, text, texts, order, number)
 
 
-def named(frame: pl.DataFrame, catalog: Compiled, place: BlockPlace) -> pl.DataFrame:
-    """Put names in the places of numbers, and say where the rows came from."""
-    meters = catalog.meters[frame["meter_number"]]
-    customers = catalog.customers[frame["customer_number"]].select("customer_id", "subject")
-    counting = pl.col("aggregation") == "count"
-    result = pl.concat([frame, meters, customers], how="horizontal").with_columns(
-        window_start=pl.from_epoch(pl.col("minute") * 60, time_unit="s").dt.replace_time_zone("UTC"),
-        stored_at=pl.lit(place.stored_at, dtype=pl.Datetime("us", "UTC")),
-        incarnation=pl.lit(place.incarnation, dtype=pl.UInt32),
-        partition=pl.lit(place.partition, dtype=pl.UInt16),
-        block_first=pl.lit(place.first_offset, dtype=pl.UInt64),
-        restates=pl.lit(0, dtype=pl.UInt8),
-    )
-    if "last_at_us" not in frame.columns:
-        return result
-    return result.with_columns(
-        sum=pl.when(counting).then(pl.col("events").cast(QUANTITY)).otherwise("sum"),
-        last_at=pl.from_epoch("last_at_us", time_unit="us").dt.replace_time_zone("UTC"),
-    )
+def listed(pairs: Pairs, properties: Properties, catalog: Compiled) -> tuple[Places, pa.Array]:
+    """The number of the text that each pair lists, in the order of the texts, and these; -1 for other pairs."""
+    said = np.where(catalog.aggregation[pairs.meter] == UNIQUE, pairs.said, -1)
+    numbers, firsts = number_texts(properties.texts, said, SEED)
+    return in_order(numbers, column_of_texts(properties.texts).take(pa.array(firsts)))
 
 
-def group_keys(pairs: Pairs, properties: PropertyTable, catalog: Compiled) -> pl.Series:
-    """The group of each pair: '' for a meter without groups, else a JSON object of texts in the meter's order.
-
-    A property that the event does not have is ``null`` in it, so that all keys of a meter have the same members.
-    """
-    parts: list[pl.Series] = []
-    for wanted, prefixes in zip(catalog.group_properties, catalog.group_prefixes, strict=True):
-        asked = wanted[pairs.meter]
-        if not (asked >= 0).any():
-            break
-        texts = properties.fetch(pairs.row, asked)
-        parts += [prefixes.gather(pairs.meter), json_texts(texts).zip_with(pl.Series(asked >= 0), blank(len(asked)))]
-    if not parts:
-        return blank(len(pairs.row))
-    grouped = catalog.group_properties[0][pairs.meter] >= 0
-    end = pl.Series(["", "}"], dtype=pl.String).gather(grouped.astype(np.int64))
-    columns = [part.alias(str(place)) for place, part in enumerate([*parts, end])]
-    return pl.DataFrame(columns).select(pl.concat_str(pl.all())).to_series()
+def window_rows(events: pa.Table, found: Windows, sums: Sums, catalog: Compiled, place: BlockPlace) -> pa.Table:
+    """The rows of ``usage_windows``."""
+    last_row = np.where(sums.youngest < 0, -1, found.pairs.row[sums.youngest])
+    columns = named(found, sums.first, catalog, place) | {
+        "events": pa.array(sums.events.astype(np.uint64)),
+        "sum": decimal_column(sums.total),
+        "min": decimal_column(sums.least),
+        "max": decimal_column(sums.most),
+        "last_at": pa.array(sums.last_at_us).view(WINDOWS_SCHEMA.field("last_at").type),
+        "last_key": keys_at(one_chunk(events, "key"), last_row),
+        "last": decimal_column(sums.last),
+        "restates": repeated(0, len(sums.first), pa.uint8()),
+    }
+    return pa.Table.from_arrays([columns[name] for name in WINDOWS_SCHEMA.names], schema=WINDOWS_SCHEMA)
 
 
-def json_texts(texts: pl.Series) -> pl.Series:
-    """Each text as JSON writes it, ``null`` where there is none."""
-    special = texts.str.contains(ESCAPED).fill_null(value=False)
-    if special.any():
-        places = special.arg_true()
-        escaped = texts.gather(places).str.replace_many(list(ESCAPES), list(ESCAPES.values()))
-        texts = texts.scatter(places, escaped)
-    return texts.to_frame("text").select(('"' + pl.col("text") + '"').fill_null("null")).to_series()
+def unique_rows(found: Windows, catalog: Compiled, place: BlockPlace) -> pa.Table:
+    """The rows of ``usage_uniques``: each text of a window once."""
+    text, number = found.text[found.order], found.number
+    kept = text >= 0
+    kept[1:] &= (text[1:] != text[:-1]) | (number[1:] != number[:-1])
+    columns = named(found, found.order[kept], catalog, place)
+    columns["value"] = found.texts.take(pa.array(text[kept]))
+    return pa.Table.from_arrays([columns[name] for name in UNIQUES_SCHEMA.names], schema=UNIQUES_SCHEMA)
 
 
-def blank(length: int) -> pl.Series:
-    """Empty texts."""
-    return pl.Series([""], dtype=pl.String).new_from_index(0, length)
+def named(found: Windows, pairs: Places, catalog: Compiled, place: BlockPlace) -> dict[str, pa.Array]:
+    """What rows of windows have in common, by the pairs that they begin with."""
+    count = len(pairs)
+    meter, customer = pa.array(found.pairs.meter[pairs]), pa.array(found.customer[pairs])
+    return {
+        **{name: catalog.meter_texts[name].take(meter) for name in ("merchant_id", "meter_id", "meter", "aggregation")},
+        **{name: catalog.customer_texts[name].take(customer) for name in ("customer_id", "subject")},
+        "window_start": pa.array(found.minute[pairs] * MINUTE_S).view(SECOND),
+        "group_key": found.groups.take(pa.array(found.group[pairs])),
+        "stored_at": repeated(place.stored_at, count, WINDOWS_SCHEMA.field("stored_at").type),
+        "incarnation": repeated(place.incarnation, count, pa.uint32()),
+        "partition": repeated(place.partition, count, pa.uint16()),
+        "block_first": repeated(place.first_offset, count, pa.uint64()),
+    }
+
+
+def keys_at(keys: pa.FixedSizeBinaryArray, rows: Places) -> pa.Array:
+    """The keys of rows; NO_KEY for -1."""
+    width = len(NO_KEY)
+    data = np.frombuffer(keys.buffers()[1] or b"", np.uint8).reshape(-1, width)[keys.offset : keys.offset + len(keys)]
+    found = np.zeros((len(rows), width), np.uint8)
+    found[rows >= 0] = data[rows[rows >= 0]]
+    return pa.Array.from_buffers(KEY, len(rows), [None, pa.py_buffer(found)])
