@@ -83,10 +83,7 @@ def measure(gateway: psutil.Process, port: int, size: int, events: int, rate: fl
     before = sum(gateway.cpu_times()[:2])
     waits_s = sorted(asyncio.run(post_all(port, bodies, rate)))
     cpu_us = (sum(gateway.cpu_times()[:2]) - before) * 1e6
-    start_s = CLOCK.steady_s()
-    for body in bodies:
-        orjson.loads(body)
-    ceiling_us = (CLOCK.steady_s() - start_s) * 1e6 / len(bodies) / size
+    ceiling_us = measure_ceiling(bodies) / len(bodies) / size
     event_us = cpu_us / len(bodies) / size
     return {
         "events_a_request": size,
@@ -97,6 +94,17 @@ def measure(gateway: psutil.Process, port: int, size: int, events: int, rate: fl
         "p50_ms": round(waits_s[len(waits_s) // 2] * 1e3, 2),
         "p99_ms": round(waits_s[len(waits_s) * 99 // 100] * 1e3, 2),
     }
+
+
+def measure_ceiling(bodies: list[bytes]) -> float:
+    """Microseconds of ``orjson.loads`` for all bodies, at its best: others may be using the processor."""
+    passes_s = []
+    for _ in range(7):
+        start_s = CLOCK.steady_s()
+        for body in bodies:
+            orjson.loads(body)
+        passes_s.append(CLOCK.steady_s() - start_s)
+    return min(passes_s) * 1e6
 
 
 def wait_until_ready(port: int) -> None:
