@@ -22,6 +22,8 @@ from runtime.embedded.clickhouse.statement import Statement
 
 # So much of a body is gathered before a thread takes it over; most inserts need one.
 BATCH_BYTES = 32 * 1024 * 1024
+# No room, and no more room for this user.
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 async def run_insert(front: Front, insert: Insert) -> Result:
@@ -61,14 +63,14 @@ class Insert:
     def push(self) -> None:
         """Unpack what was gathered and put it into the file; raises ``EngineError`` when there is no room."""
         self._room.check()
-        file = self._opened()
         pieces, self._pieces = self._pieces, []
         try:
+            file = self._opened()
             for raw in pieces:
                 file.write(self._body.decoder.decode(raw))
             file.flush()
         except OSError as error:
-            if error.errno != errno.ENOSPC:
+            if error.errno not in FULL:
                 raise
             raise refusal(NOT_ENOUGH_SPACE, f"The disk is full. Next step: {self._room.next_step}") from None
         self._room.check()

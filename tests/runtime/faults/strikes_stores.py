@@ -66,7 +66,8 @@ def fill_store(field: Field, chance: Random, _number: int) -> None:
     before = [log.read_text(errors="replace").count(word) for log, word in zip(logs, TOLD, strict=True)]
     ballast = ballast_of(field)
     with ballast.open("ab", buffering=0) as file, suppress(OSError):
-        # Not a byte is left, at a pace at which a disk is filled by programs and not by a test.
+        # Into the reserve while events still come, then on at a pace at which programs fill a disk: not a byte is left.
+        file.write(b"\0" * LEFT_BYTES)
         while file.write(b"\0" * CHUNK_BYTES):
             time.sleep(CHUNK_EVERY_S)
 
