@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.scene import Scene, keep_logs, scene
+from benchmarks.scene import Scene, keep_logs, keep_some, scene
 from core.clock import Clock
 from runtime.settings import LogKind
 
@@ -63,3 +63,8 @@ class Bench:
         """Copy the parts' logs to where they outlive the stack."""
         if self.opened is not None:
             keep_logs(self.opened.home)
+
+    def keep_folder(self, folder: Path) -> None:
+        """Copy a folder's own logs to where they outlive it."""
+        keep_logs(folder / "home")
+        keep_some(folder)

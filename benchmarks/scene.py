@@ -178,6 +178,11 @@ def open_probe(parts: Parts) -> str:
 
 def keep_logs(home: Path) -> None:
     """Copy the parts' logs to where they outlive the folder."""
+    keep_some(home / "logs")
+
+
+def keep_some(folder: Path) -> None:
+    """Copy the logs in a folder."""
     LOGS_KEPT.mkdir(parents=True, exist_ok=True)
-    for source in home.glob("logs/*.log"):
+    for source in folder.glob("*.log"):
         (LOGS_KEPT / source.name).write_bytes(source.read_bytes())

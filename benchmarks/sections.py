@@ -7,6 +7,7 @@ from collections.abc import Callable
 import typer
 
 from benchmarks import ceilings, dedupe_price, envelopes, half_load, line, overload, replay_rate, soak
+from benchmarks.baseline import measure as tutorial
 from benchmarks.bench import Bench
 from benchmarks.result import Result
 
@@ -19,6 +20,7 @@ SECTIONS: dict[str, Callable[[Bench], Result]] = {
     "ceilings": ceilings.measure,
     "dedupe": dedupe_price.measure,
     "replay": replay_rate.measure,
+    "baseline": tutorial.measure,
 }
 # What takes minutes to say anything is left to the full run.
 FULL_ONLY = ("soak",)
