@@ -188,6 +188,9 @@ def respond(answer: Answer) -> Response:
 async def on_refused(_request: Request, error: Exception) -> Response:
     """The question is wrong."""
     assert isinstance(error, Refused), "registered for this kind only"
+    if error.problems:
+        faults = [{"field": one.field, "code": one.code, "message": one.message} for one in error.problems]
+        return respond(answer_problem(error.status, error.code, error.message, more={"problems": faults}))
     return respond(answer_refused(error))
 
 

@@ -8,8 +8,13 @@ from datetime import date
 from itertools import combinations
 from typing import NamedTuple
 
+import orjson
+
 from catalog.declaration import Declaration, PlanDeclaration
 from catalog.diff import Books, Diff
+from catalog.meter_fit import unfit
+from catalog.plans import price_code
+from catalog.price import currencies_of
 from catalog.subscriptions import subscription_code
 from core.errors import Problem
 
@@ -20,6 +25,7 @@ def find_problems(declaration: Declaration, books: Books) -> Iterator[Problem]:
     currencies = {code: known.value.currency for code, known in books.customers.items()}
     currencies |= {customer.key: customer.currency for customer in declaration.customers}
     plans = declared_and_known_plans(declaration, books)
+    payable = payable_in(declaration, books)
     for index, plan in enumerate(declaration.plans):
         for place, price in enumerate(plan.prices):
             if price.meter not in meters:
@@ -31,12 +37,47 @@ def find_problems(declaration: Declaration, books: Books) -> Iterator[Problem]:
             yield Problem("customer_unknown", f"there is no customer {wish.customer!r}", f"{at}.customer")
         if wish.plan not in plans:
             yield Problem("plan_unknown", f"there is no plan {wish.plan!r}", f"{at}.plan")
-        elif wish.customer in currencies and plans[wish.plan].currency != currencies[wish.customer]:
+        elif wish.customer in currencies and currencies[wish.customer] not in payable[wish.plan]:
+            known = ", ".join(sorted(payable[wish.plan])) or "no one currency"
             yield Problem(
                 "currency_differs",
-                f"the plan is in {plans[wish.plan].currency}, the customer pays in {currencies[wish.customer]}",
+                f"the plan is in {known}, the customer pays in {currencies[wish.customer]}",
                 f"{at}.plan",
             )
+    yield from unpayable(declaration, books, payable, currencies)
+    yield from unfit(declaration, books)
+
+
+def payable_in(declaration: Declaration, books: Books) -> dict[str, frozenset[str]]:
+    """The currencies in which all prices of each plan can be paid."""
+    plans = declared_and_known_plans(declaration, books)
+    found = {code: frozenset({plan.currency}) for code, plan in plans.items()}
+    prices = {code: (known.value.plan, known.value.price.definition) for code, known in books.prices.items()}
+    prices |= {
+        price_code(plan.code, price.meter): (plan.code, price.definition)
+        for plan in declaration.plans
+        for price in plan.prices
+    }
+    by_plan: dict[str, list[frozenset[str]]] = defaultdict(list)
+    for plan, text in prices.values():
+        bodies = currencies_of(orjson.loads(text))
+        by_plan[plan].append(found[plan] if bodies is None else frozenset(bodies))
+    return found | {plan: frozenset.intersection(*sets) for plan, sets in by_plan.items()}
+
+
+def unpayable(
+    declaration: Declaration, books: Books, payable: Mapping[str, frozenset[str]], currencies: Mapping[str, str]
+) -> Iterator[Problem]:
+    """Plans with prices that a subscription in the books could not be billed by any more."""
+    for index, plan in enumerate(declaration.plans):
+        lost = {
+            currencies[known.value.customer]
+            for known in books.subscriptions.values()
+            if known.value.plan == plan.code and currencies[known.value.customer] not in payable[plan.code]
+        }
+        if lost:
+            say = f"has subscriptions that are paid in {', '.join(sorted(lost))}, and a price that says nothing in it"
+            yield Problem("currency_not_priced", say, f"plans[{index}].prices")
 
 
 def declared_and_known_plans(declaration: Declaration, books: Books) -> dict[str, PlanDeclaration]:

@@ -41,6 +41,7 @@ SUBSCRIPTIONS: Schema = {
     "customer_id": pl.String(),
     "subject": pl.String(),
     "zone": pl.String(),
+    "pays_in": pl.String(),
     "plan_id": pl.String(),
     "starts_us": pl.Int64(),
     "ends_us": pl.Int64(),
@@ -48,7 +49,7 @@ SUBSCRIPTIONS: Schema = {
 
 # An end counts from the version on that set it.
 SUBSCRIPTIONS_QUERY = """
-    SELECT s.merchant_id, s.subscription_id, s.customer_id, c.subject, c.zone, s.plan_id,
+    SELECT s.merchant_id, s.subscription_id, s.customer_id, c.subject, c.zone, c.currency, s.plan_id,
         (extract(epoch FROM s.starts_at) * 1000000)::bigint,
         CASE WHEN s.ended_version <= %(version)s THEN (extract(epoch FROM s.ends_at) * 1000000)::bigint END
     FROM subscriptions s JOIN customers c ON c.customer_id = s.customer_id
@@ -85,6 +86,9 @@ def load_priced_subscriptions(connection: Connection, version: int) -> pl.DataFr
     priced = with_times.join(anchors(with_times), on=["zone", "starts_at"]).join(
         load_prices(connection, version), on="plan_id"
     )
+    # The customer chooses among the currencies of a price; one that it does not have is for rating to refuse.
+    chosen = pl.when(pl.col("definition").str.contains('"currencies"', literal=True)).then("pays_in")
+    priced = priced.with_columns(currency=chosen.otherwise("currency"))
     return checked(priced.sort("merchant_id", "subscription_id", "price_id"), PRICED_SUBSCRIPTIONS)
 
 

@@ -16,7 +16,7 @@ from rating.fingerprint import input_hash
 from rating.inputs import DUE_PRICES, USAGE
 from rating.priced import problems
 from rating.steps import work_out
-from rating.terms import REFUSED, read_prices
+from rating.terms import PRICE, REFUSED, read_prices
 
 OVERFLOW: Final = "the amount does not fit 14 digits before the point; nothing was rounded or cut"
 
@@ -42,7 +42,7 @@ def rate(usage: pl.DataFrame, prices: pl.DataFrame, detail: Detail | None = None
     hashes = found.hashes()
     worked = work_out(lines, read, found, hashes).join(hashes, on="line", how="left", maintain_order="left")
     told = problems(lines, read, found)
-    finished = explained(worked, pl.concat(refused).unique("price_id", maintain_order=True), told)
+    finished = explained(worked, pl.concat(refused).unique(PRICE, maintain_order=True), told)
     return checked(finished.with_columns(price=pl.col("definition")).with_columns(input_hash=input_hash()), RATED_LINES)
 
 
@@ -68,7 +68,7 @@ def explained(lines: pl.DataFrame, refused: pl.DataFrame, told: pl.DataFrame) ->
     overflow = pl.when(pl.col("amount").is_null()).then(pl.lit(OVERFLOW))
     reasons = ["problem"]
     if not refused.is_empty():
-        lines = lines.join(refused, on="price_id", how="left", maintain_order="left")
+        lines = lines.join(refused, on=PRICE, how="left", maintain_order="left")
         reasons.append("refused")
     if not told.is_empty():
         lines = lines.join(told, on="line", how="left", maintain_order="left", suffix="_told")

@@ -10,7 +10,7 @@ from itertools import accumulate
 from typing import Final
 
 from catalog.fields import Faults, Fields, kind_of
-from catalog.price import Definition, parse_price
+from catalog.price import Definition, currencies_of, in_currency, parse_price
 from core.errors import BadEvent, Refused
 from core.money import minor_digits
 from core.quantity import EXACT, parse_quantity
@@ -58,10 +58,14 @@ def read_price(raw: object, currency: str | None = None, path: str = "price") ->
         faults.add(at, error.code, error.message)
     if currency is not None and said != currency:
         faults.add(at, "currency_differs", f"the price is in {said}, and {currency} was asked for")
+    bodies = None if definition is None else currencies_of(definition)
+    if bodies is not None and not faults.problems and str(said) not in bodies:
+        where = f"{path}.currencies" if path else "currencies"
+        faults.add(where, "currency_not_priced", f"says nothing in {said}; it has {', '.join(bodies)}")
     if definition is None or faults.problems:
         told = "; ".join(f"{problem.field} {problem.message}" for problem in faults.problems)
         raise Refused("price_invalid", f"the price is invalid: {told}", problems=tuple(faults.problems))
-    return definition, str(said)
+    return in_currency(definition, str(said)), str(said)
 
 
 def read_json(source: bytes) -> object:

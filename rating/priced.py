@@ -15,7 +15,7 @@ from rating.exact import group_sum, group_total
 from rating.models import MODELS
 from rating.quantity_steps import as_lines, in_parts
 from rating.shapes import EVENT_LINES, GROUP_LINES, LINES, STEPS, Model, completed
-from rating.terms import ReadPrices
+from rating.terms import PRICE, ReadPrices
 
 Step = Callable[[pl.DataFrame], tuple[pl.DataFrame, pl.DataFrame]]
 
@@ -73,7 +73,7 @@ def lines_by_model(lines: pl.DataFrame, prices: ReadPrices) -> Iterator[tuple[st
 
 def numbered(lines: pl.DataFrame, prices: ReadPrices) -> pl.DataFrame:
     """LINES of the lines whose price could be read."""
-    known = lines.select("line", "price_id", "quantity").join(prices.numbers, on="price_id", maintain_order="left")
+    known = lines.select("line", *PRICE, "quantity").join(prices.numbers, on=PRICE, maintain_order="left")
     return known.select("line", "price_number", "quantity", pl.lit(0, dtype=pl.Int64).alias("finer"))
 
 

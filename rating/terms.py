@@ -9,7 +9,7 @@ from typing import Final, Literal
 import polars as pl
 
 from catalog.fields import Faults
-from catalog.price import Definition, parse_price
+from catalog.price import Definition, in_currency, parse_price
 from core.errors import Refused
 from core.frames import Schema
 from core.money import minor_digits
@@ -20,11 +20,18 @@ from rating.shapes import Terms
 
 DetailKind = Literal["event", "group", "bucket"]
 
-REFUSED: Final[Schema] = {"price_id": pl.String(), "refused": pl.String()}
+# A price may have a body for each of several currencies; that of its line counts.
+PRICE: Final = ["price_id", "currency"]
+REFUSED: Final[Schema] = {"price_id": pl.String(), "currency": pl.String(), "refused": pl.String()}
 # Prices that are charged by events, groups or buckets.
 DETAILED: Final[Schema] = {"price_number": pl.UInt32(), "kind": pl.String(), **REFUSED}
 # The good prices. Numbers are joined instead of ids, because a million lines share few prices.
-NUMBERS: Final[Schema] = {"price_id": pl.String(), "price_number": pl.UInt32(), "model": pl.String()}
+NUMBERS: Final[Schema] = {
+    "price_id": pl.String(),
+    "currency": pl.String(),
+    "price_number": pl.UInt32(),
+    "model": pl.String(),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +52,7 @@ class ReadPrices:
 
 def read_prices(prices: pl.DataFrame) -> ReadPrices:
     """Read each distinct price of DUE_PRICES; one that is wrong is refused with its reason and stops no other."""
-    distinct = prices.select("price_id", "model", "definition", "currency").unique("price_id", maintain_order=True)
+    distinct = prices.select("price_id", "model", "definition", "currency").unique(PRICE, maintain_order=True)
     rows: dict[str, Terms] = {name: [] for name in MODELS}
     adjustments: Terms = []
     numbers, refused, detailed, not_of_period = [], [], [], []
@@ -53,17 +60,18 @@ def read_prices(prices: pl.DataFrame) -> ReadPrices:
         try:
             definition = read_price(model, text, currency)
         except Refused as reason:
-            refused.append({"price_id": price_id, "refused": reason.message})
+            refused.append({"price_id": price_id, "currency": currency, "refused": reason.message})
             continue
-        numbers.append((price_id, number, model))
+        numbers.append((price_id, currency, number, model))
         rows[model].extend({"price_number": number, **row} for row in MODELS[model].read(definition))
         if (adjustment := read_adjustments(definition)) is not None:
             adjustments.append({"price_number": number, **adjustment})
         if (kind := detail_of(definition)) is not None:
             told = f"the price is by {kind}, and usage by {kind} is not at hand"
-            detailed.append({"price_id": price_id, "price_number": number, "kind": kind, "refused": told})
+            place = {"price_id": price_id, "currency": currency}
+            detailed.append({**place, "price_number": number, "kind": kind, "refused": told})
         if (reason_why := not_due(definition)) is not None:
-            not_of_period.append({"price_id": price_id, "refused": reason_why})
+            not_of_period.append({"price_id": price_id, "currency": currency, "refused": reason_why})
     return ReadPrices(
         pl.DataFrame(numbers, schema=NUMBERS, orient="row"),
         {name: pl.DataFrame(rows[name], schema=MODELS[name].terms) for name in MODELS},
@@ -93,7 +101,7 @@ def not_due(definition: Definition) -> str | None:
 
 
 def read_price(model: str, text: str, currency: str) -> Definition:
-    """One price given as JSON text, in its one spelling; raises ``Refused`` with everything that is wrong with it.
+    """One price given as JSON text, in its one spelling and in one currency; raises ``Refused`` with all its faults.
 
     The catalog has checked it at its door. It is checked again, for a field that nobody knows could be the one that
     changes the bill: a price is charged in full or not at all.
@@ -104,7 +112,7 @@ def read_price(model: str, text: str, currency: str) -> Definition:
         raise Refused("model_differs", f"the price is filed under {model!r} but says {definition['model']!r}")
     if model not in MODELS:
         raise Refused("model_unknown", f"rating has no model {model!r}")
-    return definition
+    return in_currency(definition, currency)
 
 
 def parsed(text: str) -> Definition:

@@ -20,13 +20,25 @@ def price_schema() -> Definition:
     references: Definition = {name: {"$ref": f"#/$defs/{name}"} for name in shared}
     branches = [
         object_schema(model.members, model={"const": name}, optional=references) for name, model in MODELS.items()
-    ]
+    ] + [in_currencies(name, references) for name in MODELS]
     return {
         "$schema": DIALECT,
         "title": "A price",
         "description": "Numbers are texts of digits; a JSON number is read as the decimal that its text says.",
         "oneOf": branches,
         "$defs": shared,
+    }
+
+
+def in_currencies(name: str, references: Definition) -> Definition:
+    """A price with a body for each of several currencies."""
+    body = object_schema(MODELS[name].members, optional=references)
+    bodies = {"type": "object", "minProperties": 1, "additionalProperties": body}
+    return {
+        "type": "object",
+        "properties": {"model": {"const": name}, "currencies": bodies},
+        "required": ["model", "currencies"],
+        "additionalProperties": False,
     }
 
 

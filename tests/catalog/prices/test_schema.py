@@ -86,6 +86,10 @@ def test_fields_that_are_unknown_or_missing_fit_no_branch() -> None:
 def test_every_field_has_its_place_in_the_schema() -> None:
     """Nothing is accepted that is not published."""
     branches = SCHEMA["oneOf"]
-    for branch, (name, model) in zip(branches, MODELS.items(), strict=True):
+    plain, in_currencies = branches[: len(MODELS)], branches[len(MODELS) :]
+    for branch, (name, model) in zip(plain, MODELS.items(), strict=True):
         fields = {field.name for field in (*model.members, *adjustments_of(name))}
         assert set(branch["properties"]) == fields | {"model"}
+    for branch, other in zip(in_currencies, plain, strict=True):
+        bodies = branch["properties"]["currencies"]["additionalProperties"]
+        assert set(bodies["properties"]) == set(other["properties"]) - {"model"}

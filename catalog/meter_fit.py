@@ -1,0 +1,50 @@
+"""Whether prices go with the meters that they are for: what a price asks of usage, its meter must say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import orjson
+
+from catalog.declaration import Declaration, MeterDeclaration
+from catalog.diff import Books
+from catalog.plans import price_code
+from core.errors import Problem
+
+# Fields of a price that are charged for each event, for which the meter must add events up.
+PER_EVENT: Final = ("fixed_fee_per_event", "per_event_min", "per_event_max", "free_events", "free_amount")
+ADDED_UP: Final = ("sum", "count")
+
+
+def unfit(declaration: Declaration, books: Books) -> Iterator[Problem]:
+    """Declared prices that do not go with their meters, and declared meters with which prices would go no more."""
+    meters = {code: known.value for code, known in books.meters.items()}
+    meters |= {meter.code: meter for meter in declaration.meters}
+    declared: set[str] = set()
+    for index, plan in enumerate(declaration.plans):
+        for place, price in enumerate(plan.prices):
+            declared.add(price_code(plan.code, price.meter))
+            if price.meter in meters:
+                at = f"plans[{index}].prices[{place}]"
+                yield from misfits(orjson.loads(price.definition), meters[price.meter], at)
+    places = {meter.code: index for index, meter in enumerate(declaration.meters)}
+    for code, known in books.prices.items():
+        price = known.value.price
+        if code not in declared and price.meter in places:
+            at = f"meters[{places[price.meter]}]"
+            yield from misfits(orjson.loads(price.definition), meters[price.meter], at, by=f"price {code}: ")
+
+
+def misfits(definition: Mapping[str, Any], meter: MeterDeclaration, at: str, by: str = "") -> Iterator[Problem]:
+    """What is wrong between a price, in each of its currencies, and its meter."""
+    bodies = definition.get("currencies")
+    said: list[Mapping[str, Any]] = list(bodies.values()) if isinstance(bodies, dict) else [definition]
+    keys = {key for body in said for key in body.get("group_by", ()) if key not in meter.group_by}
+    if keys:
+        say = f"{by}meter {meter.code} does not group by {', '.join(sorted(keys))}: add it to the meter's group_by"
+        yield Problem("group_not_counted", say, f"{at}.group_by")
+    fields = sorted({name for body in said for name in PER_EVENT if name in body})
+    if fields and meter.aggregation not in ADDED_UP:
+        say = f"{by}meter {meter.code} is a {meter.aggregation}, and its events do not add up: needs sum or count"
+        yield Problem("price_not_with_meter", say, f"{at}.{fields[0]}")
