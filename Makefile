@@ -8,6 +8,7 @@ LOTTERY_S ?= 600
 # Tests mostly wait for brokers and processes; each of these has engines of its own, 1 GB together.
 TEST_PROCESSES ?= 3
 LOTTERY_SEED ?= 1
+ARGS ?=
 # What talks to a log, and can be given any.
 ON_KAFKA := tests/streams tests/ingest tests/runtime --ignore=tests/runtime/embedded
 .DEFAULT_GOAL := help
@@ -78,8 +79,8 @@ format: install ## format the sources
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: install ## measure the stages on this machine
-	$(BIN)/python -m benchmarks
+bench: install ## measure this machine, 15 minutes or so; ARGS=--quick takes three, ARGS="--log apache" runs on Kafka
+	$(BIN)/python -m benchmarks $(ARGS)
 
 clean: ## remove the virtual environment and all local data
 	rm -rf $(VENV) .millrace .mypy_cache .ruff_cache .pytest_cache .hypothesis

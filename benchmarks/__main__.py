@@ -1,7 +1,7 @@
 """``make bench``: measure this machine, section by section, and write down what was found.
 
 Figures go to ``benchmarks/results/runs.jsonl`` (a line a section), a report with drawings to
-``benchmarks/results/latest.md``, and its summary into the README.
+``benchmarks/results/latest.md``; with ``--readme`` its summary goes into the README.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from rich.table import Table as Shown
 
 from benchmarks.about import about_machine
 from benchmarks.bench import Bench, Options
-from benchmarks.report import append_runs, write_report
+from benchmarks.report import append_runs, write_readme, write_report
 from benchmarks.result import Bar, Failed, Result
 from benchmarks.scene import LOGS_KEPT
 from benchmarks.sections import SECTIONS, chosen
@@ -26,6 +26,8 @@ from runtime.commands.demo import ended_by_signal
 from runtime.settings import LogKind
 
 EXIT_FAILED = 1
+# Applying the catalog of a thousand merchants takes longer than a quick run has.
+MERCHANTS, MERCHANTS_QUICK = 1_000, 200
 
 
 def bench(
@@ -33,16 +35,19 @@ def bench(
     quick: Annotated[bool, typer.Option("--quick", help="Short runs: under three minutes in all.")] = False,
     log: Annotated[LogKind, typer.Option(help="The log to run on.")] = "embedded",
     only: Annotated[str, typer.Option(help=f"Some of: {', '.join(SECTIONS)}.")] = "",
-    merchants: Annotated[int, typer.Option(min=20, max=9_999, help="How many merchants send.")] = 1_000,
+    merchants: Annotated[
+        int | None, typer.Option(min=20, max=9_999, help="How many merchants send: 1,000, or 200 in a quick run.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="One line of JSON a section instead of tables.")] = False,
     write: Annotated[bool, typer.Option(help="Write results and report.")] = True,
+    readme: Annotated[bool, typer.Option("--readme", help="Put the summary into the README as well.")] = False,
 ) -> None:
     """Measure the whole line and its parts on this machine, ratios within one run.
 
     Ends with exit code 1 when a section failed; a bar that does not hold is shown and no failure.
     """
     console = Console(highlight=False, stderr=json)
-    options = Options(quick=quick, log=log, merchants=merchants)
+    options = Options(quick=quick, log=log, merchants=merchants or (MERCHANTS_QUICK if quick else MERCHANTS))
     with ended_by_signal():
         results = run_sections(options, chosen(only, quick=quick), console)
     about = about_machine(options)
@@ -54,6 +59,8 @@ def bench(
     if write:
         append_runs(about, results)
         console.print(f"report: {write_report(about, results)}")
+    if readme:
+        write_readme(about, results)
     if any(isinstance(result, Failed) for result in results):
         raise typer.Exit(EXIT_FAILED)
 

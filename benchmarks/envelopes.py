@@ -16,7 +16,7 @@ CONNECTIONS = {1: 64, 10: 64, 100: 32, 500: 16, 1_000: 16}
 
 def measure(bench: Bench) -> Result:
     """One short run a size."""
-    scene, seconds = bench.scene(), bench.options.seconds(10, 3)
+    scene, seconds = bench.scene(), bench.options.seconds(10, 2)
     found = {size: measure_size(scene, size, seconds) for size in SIZES}
     rates = {size: one["events_per_second"] for size, one in found.items()}
     rows = [

@@ -14,8 +14,10 @@ from benchmarks.result import Bar, Failed, Result, Table
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).with_name("results")
 BEGIN, END = "<!-- how fast: begin, written by make bench -->", "<!-- how fast: end -->"
-# What the README shows of a whole run, besides the bars.
+README = ROOT / "README.md"
+# What the README shows of a run besides the bars, and where its drawings are kept: results are not.
 README_PLOTS = ("cpu",)
+README_DRAWINGS = "docs/how-fast"
 
 Found = Sequence[Result | Failed]
 
@@ -89,21 +91,23 @@ def table_text(table: Table, level: int = 3) -> str:
     return "\n".join([f"{'#' * level} {table.title}", "", head, rule, *rows])
 
 
-def write_readme(about: dict[str, Any], results: Found, readme: Path) -> None:
-    """Put the summary of a run between the README's marks."""
-    text = readme.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    readme.write_text(f"{before}{BEGIN}\n{summary_text(about, results)}\n{END}{after}", encoding="utf-8")
+def write_readme(about: dict[str, Any], results: Found, readme: Path = README) -> None:
+    """Put the summary of a run between the README's marks; raises ``ValueError`` when it has none."""
+    before, rest = readme.read_text(encoding="utf-8").split(BEGIN)
+    _, after = rest.split(END)
+    folder = readme.parent / README_DRAWINGS
+    folder.mkdir(parents=True, exist_ok=True)
+    plots = [plot for result in results if isinstance(result, Result) for plot in result.plots]
+    drawn = [(plot.title, draw(plot, folder).name) for plot in plots if plot.name in README_PLOTS]
+    images = [f"![{title}]({README_DRAWINGS}/{name})" for title, name in drawn]
+    text = "\n\n".join([summary_text(about, results), *images])
+    readme.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
 
 
 def summary_text(about: dict[str, Any], results: Found) -> str:
-    """Machine, bars and a drawing, for the README."""
+    """Machine and bars, for the README."""
     rows = [bar_row(result.name, bar)[1:] for result in results if isinstance(result, Result) for bar in result.bars]
     table = table_text(Table("", ("what", "found", "wanted", ""), rows)).split("\n", 2)[2]
-    plots = [plot for result in results if isinstance(result, Result) for plot in result.plots]
-    images = [
-        f"![{plot.title}](benchmarks/results/plots/{plot.name}.svg)" for plot in plots if plot.name in README_PLOTS
-    ]
     where = f"{about['processor'] or about['machine']}, {about['cores']} cores, commit {about['commit']}"
-    return "\n\n".join([f"On {where}, generator and all engines on the same machine:", table, *images])
+    kind = "quick" if about["quick"] else "full"
+    return f"A {kind} run on {where}; the load generator and all engines share this machine.\n\n{table}"

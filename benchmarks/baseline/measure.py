@@ -31,7 +31,7 @@ from runtime.topic import ensure_topic, open_admin
 
 TOPIC = "tutorial-events"
 CHANGELOG = "tutorial-usage-changelog"
-# How rows are inserted, rows an insert, and events a request; a quick run takes the last size.
+# How rows are inserted, rows an insert, and events a request; a quick run takes one size.
 VARIANTS = (("a row an insert", 1, (500, 1)), ("500 rows an insert", 500, (1, 500)))
 MERCHANTS = 50
 CONNECTIONS = 32

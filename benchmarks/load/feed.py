@@ -32,6 +32,9 @@ class Feed:
 
     def write_stripe(self, *, hot: bool) -> bool:
         """Write the next free stripe; says whether there was one."""
+        # Rounds are few, and must not pass while nothing is sent.
+        if all(self.open):
+            return False
         for _ in range(self.stripes):
             if self.next_stripe == self.stripes:
                 self.next_stripe = 0

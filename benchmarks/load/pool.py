@@ -18,7 +18,7 @@ from runtime.traffic.plan import LATE_HOURS
 from runtime.traffic.rows import ROW, empty_rows, make_writer
 
 Bytes = npt.NDArray[np.uint8]
-OPEN, CLOSE = ord("["), ord("]")
+OPEN, COMMA, CLOSE = ord("["), ord(","), ord("]")
 BAD_DAY = b"2023-13-45"
 MERCHANT_BITS = 20
 
@@ -103,6 +103,8 @@ class Pool:
     def write_copies(self, number: int, first: int, round_: int, merchants: Ints) -> None:
         """Repeats of the same turn, repeats of hours ago, and ids of hours ago with other content."""
         marks, last = self.kinds.stripes[number], first + self.plan.stripe_requests
+        # What is copied into the middle may come from an end.
+        self.bytes[first:last, -1] = COMMA
         events, rows = self.events[first:last], self.rows[first:last]
         events[marks.near] = events[marks.near_roots]
         if len(marks.far[0]):
