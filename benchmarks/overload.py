@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from benchmarks.bench import Bench
 from benchmarks.line import REQUEST_EVENTS
 from benchmarks.load.schedule import RunSpec
@@ -45,24 +48,11 @@ def measure(bench: Bench) -> Result:
         "accounted": str(verdict),
     }
     server_errors = sum(count for status, count in statuses.items() if status >= 500)
-    rows = [
-        ("offered, events a second", number(rate)),
-        ("accepted, events a second", number(goodput)),
-        ("end to end, events a second", number(figures["events_per_second"])),
-        ("answered 429", f"{figures['share_429']:.1%}"),
-        ("answered 503", f"{figures['share_503']:.1%}"),
-        ("other 5xx", number(figures["other_5xx"])),
-        ("connections lost", number(statuses.get(0, 0))),
-        ("sent away without Retry-After", number(run["without_retry_after"])),
-        ("found no connection in time, requests", number(run["unsent_requests"])),
-        ("answer p50 / p99, ms", f"{run['latency_ms']['p50']:,.0f} / {run['latency_ms']['p99']:,.0f}"),
-        ("gateway's memory at most, MB", number(watch.memory_max()["gateway"])),
-    ]
     return Result(
         name="overload",
         title="Twice the load it can take",
         figures=figures,
-        tables=[Table("Overload", ("", ""), rows)],
+        tables=[Table("Overload", ("", ""), lines(figures, rate))],
         bars=[
             Bar("accepted at twice the load ÷ at saturation", figures["goodput"], 0.9, "at least"),
             Bar("end to end at twice the load ÷ at saturation", figures["end_to_end"], 0.9, "at least"),
@@ -71,9 +61,26 @@ def measure(bench: Bench) -> Result:
         ],
         notes=[
             (
-                f"{CONNECTIONS} connections with {REQUEST_EVENTS} events a request; a request that is sent away, or finds "
-                "no connection within a second, is dropped by its sender."
+                f"{CONNECTIONS} connections with {REQUEST_EVENTS} events a request; a request that is sent away, "
+                "or finds no connection within a second, is dropped by its sender."
             ),
             str(verdict),
         ],
     )
+
+
+def lines(figures: Mapping[str, Any], rate: float) -> list[tuple[str, str]]:
+    """The figures in words."""
+    return [
+        ("offered, events a second", number(rate)),
+        ("accepted, events a second", number(figures["accepted_per_second"])),
+        ("end to end, events a second", number(figures["events_per_second"])),
+        ("answered 429", f"{figures['share_429']:.1%}"),
+        ("answered 503", f"{figures['share_503']:.1%}"),
+        ("other 5xx", number(figures["other_5xx"])),
+        ("connections lost", number(figures["lost_connections"])),
+        ("sent away without Retry-After", number(figures["without_retry_after"])),
+        ("found no connection in time, requests", number(figures["unsent_requests"])),
+        ("answer p50 / p99, ms", f"{figures['answer_ms']['p50']:,.0f} / {figures['answer_ms']['p99']:,.0f}"),
+        ("gateway's memory at most, MB", number(figures["memory_mb_max"]["gateway"])),
+    ]

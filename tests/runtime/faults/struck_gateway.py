@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Sequence
 from unittest.mock import patch
 
 from ingest.config import GatewayConfig, GatewayParts
@@ -16,7 +17,7 @@ from ingest.delivery import Client
 from ingest.gateway import Gateway
 from ingest.parcel import Parcel
 from ingest.producer import OnReports, OnTrouble, Report
-from ingest.rows import Rows
+from ingest.rows import Accepted
 from runtime.commands.gateway import gateway
 from runtime.settings import load_settings
 from tests.runtime.faults.orders import Orders
@@ -48,7 +49,7 @@ class StruckGateway(Gateway):
 
         return super().open_client(hear, on_trouble)
 
-    async def keep(self, rows: list[Rows], size: int) -> None:
+    async def keep(self, rows: Sequence[Accepted], size: int) -> None:
         """Return once every event is in the log."""
         await super().keep(rows, size)
         self.reach("before_answer")

@@ -13,8 +13,8 @@ from pathlib import Path
 from sys import argv
 from typing import Any, Literal, get_args
 
-import aiokafka  # type: ignore[import-untyped]
-from aiokafka.errors import CommitFailedError, KafkaError  # type: ignore[import-untyped]
+import aiokafka
+from aiokafka.errors import CommitFailedError, KafkaError
 from faust.transport.drivers import aiokafka as kafka_transport
 
 from core.logs import configure_logs
