@@ -15,6 +15,7 @@ from api.event_fate import event_fate, fate_json
 from api.freshness import Freshness
 from api.list_events import list_events
 from api.parameters import Parameters, read_events_question, read_usage_question
+from api.price_migration import migrated
 from api.price_simulation import limited_body, simulated
 from api.usage import usage_json
 from core.errors import Refused, Transient
@@ -35,7 +36,7 @@ def build_app(parts: ApiParts) -> FastAPI:
     add_events(app, parts)
     add_usage(app, parts)
     add_backfills(app, parts)
-    add_prices(app)
+    add_prices(app, parts)
     for kind, handler in {
         Refused: on_refused,
         Transient: on_transient,
@@ -123,7 +124,7 @@ def add_usage(app: FastAPI, parts: ApiParts) -> None:
         return respond(answer_json(200, await asyncio.to_thread(answer)))
 
 
-def add_prices(app: FastAPI) -> None:
+def add_prices(app: FastAPI, parts: ApiParts) -> None:
     """What something would cost."""
 
     @app.post("/v1/prices/simulate")
@@ -131,6 +132,13 @@ def add_prices(app: FastAPI) -> None:
         """What a ``price`` charges for a ``quantity``, ``events``, ``groups`` or parts; or many such ``cases``."""
         body = await limited_body(request)
         return respond(answer_json(200, await asyncio.to_thread(simulated, body)))
+
+    @app.post("/v1/prices/migrate")
+    async def migrate(request: Request, merchant_id: Merchant) -> Response:
+        """Another version of a price: ``{"plan": …, "meter": …, "to": …, "from": …, "preview": true}``."""
+        body = await read_small(request)
+        told = await asyncio.to_thread(migrated, parts.books, parts.store, parts.clock, merchant_id, body)
+        return respond(answer_json(200, told))
 
 
 def add_backfills(app: FastAPI, parts: ApiParts) -> None:

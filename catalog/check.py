@@ -15,6 +15,7 @@ from catalog.diff import Books, Diff
 from catalog.meter_fit import unfit
 from catalog.plans import price_code
 from catalog.price import currencies_of
+from catalog.price_versions import version_conflicts
 from catalog.subscriptions import subscription_code
 from core.errors import Problem
 
@@ -54,7 +55,7 @@ def payable_in(declaration: Declaration, books: Books) -> dict[str, frozenset[st
     found = {code: frozenset({plan.currency}) for code, plan in plans.items()}
     prices = {code: (known.value.plan, known.value.price.definition) for code, known in books.prices.items()}
     prices |= {
-        price_code(plan.code, price.meter): (plan.code, price.definition)
+        price_code(plan.code, price): (plan.code, price.definition)
         for plan in declaration.plans
         for price in plan.prices
     }
@@ -89,6 +90,7 @@ def find_conflicts(diff: Diff, books: Books, billed: Collection[str]) -> Iterato
     """Changes that are right in form, but would make old invoices wrong; ``billed`` are price ids."""
     yield from plan_conflicts(diff)
     yield from price_conflicts(diff, billed)
+    yield from version_conflicts(diff, books)
     yield from customer_conflicts(diff, books)
     yield from end_conflicts(diff)
     yield from overlaps(diff.declaration, books)
@@ -109,11 +111,10 @@ def price_conflicts(diff: Diff, billed: Collection[str]) -> Iterator[Problem]:
     """A price behind an invoice stays, so that the invoice can always be explained and made again."""
     for change in diff.prices:
         if change.current and change.current.row_id in billed:
-            plan = change.declared.plan
             yield Problem(
                 "price_already_billed",
-                f"price {change.code} has been billed and cannot change; declare a new plan, such as {plan}-2, with "
-                f"the new price, give the subscriptions to {plan} an 'end', and begin new ones",
+                f"price {change.code} has been billed and cannot change; declare another version of it with a 'from', "
+                "the day from which it is sold, and migrate subscriptions to it with 'millrace prices migrate'",
                 change.path,
             )
 

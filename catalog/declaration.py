@@ -35,11 +35,15 @@ class MeterDeclaration:
 
 @dataclass(frozen=True, slots=True)
 class PriceDeclaration:
-    """What a meter costs in a plan; ``definition`` is canonical JSON text (see ``catalog.price``)."""
+    """What a meter costs in a plan; ``definition`` is canonical JSON text (see ``catalog.price``).
+
+    ``effective_from`` is the day from which this version is sold; ``None`` for the one that the plan began with.
+    """
 
     meter: str
     model: str
     definition: str
+    effective_from: date | None = None
 
 
 @dataclass(frozen=True, slots=True)

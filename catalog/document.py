@@ -104,7 +104,7 @@ def refuse_repeats_within(fields: Fields, found: Declaration, meters_count: int)
     for index, plan in enumerate(found.plans):
         named.append((f"plans[{index}].code", ("plan", plan.code)))
         named += [
-            (f"plans[{index}].prices[{place}].meter", ("price", index, price.meter))
+            (f"plans[{index}].prices[{place}].meter", ("price", index, price.meter, price.effective_from))
             for place, price in enumerate(plan.prices)
         ]
     named += [(f"customers[{index}].key", ("customer", who.key)) for index, who in enumerate(found.customers)]
@@ -178,8 +178,9 @@ def read_plan(fields: Fields) -> PlanDeclaration:
 def read_plan_price(fields: Fields) -> PriceDeclaration:
     """An entry of a plan's ``prices``: a price, and the meter that it is for."""
     meter = fields.code("meter")
+    effective_from = read_day(fields, "from")
     definition = read_price(fields) or {"model": ""}
-    return PriceDeclaration(meter, str(definition["model"]), price_text(definition))
+    return PriceDeclaration(meter, str(definition["model"]), price_text(definition), effective_from)
 
 
 def read_currency(fields: Fields) -> str:

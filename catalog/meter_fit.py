@@ -24,7 +24,7 @@ def unfit(declaration: Declaration, books: Books) -> Iterator[Problem]:
     declared: set[str] = set()
     for index, plan in enumerate(declaration.plans):
         for place, price in enumerate(plan.prices):
-            declared.add(price_code(plan.code, price.meter))
+            declared.add(price_code(plan.code, price))
             if price.meter in meters:
                 at = f"plans[{index}].prices[{place}]"
                 yield from misfits(orjson.loads(price.definition), meters[price.meter], at)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 import orjson
 from sqlalchemy import Connection, insert, inspect, select, text, update
@@ -34,14 +35,15 @@ def price_naming(plan_index: int) -> Naming[PlanPrice]:
     return Naming(
         "price",
         f"plans[{plan_index}].prices",
-        code=lambda entry: price_code(entry.plan, entry.price.meter),
+        code=lambda entry: price_code(entry.plan, entry.price),
         says=lambda entry: {"definition": entry.price.definition},
     )
 
 
-def price_code(plan: str, meter: str) -> str:
+def price_code(plan: str, price: PriceDeclaration) -> str:
     """A price's name; codes hold no slash."""
-    return f"{plan}/{meter}"
+    since = f" from {price.effective_from}" if price.effective_from else ""
+    return f"{plan}/{price.meter}{since}"
 
 
 def load_plans(connection: Connection, merchant_id: str) -> dict[str, Known[PlanDeclaration]]:
@@ -61,12 +63,12 @@ def load_prices(connection: Connection, merchant_id: str) -> dict[str, Known[Pla
         .join(meters, (meters.c.meter_id == prices.c.meter_id) & meters.c.until_version.is_(None))
         .where(prices.c.merchant_id == merchant_id, prices.c.until_version.is_(None))
     )
-    return {
-        price_code(row.plan, row.meter): Known(
-            row.price_id, PlanPrice(row.plan, PriceDeclaration(row.meter, row.model, price_text(row.definition)))
-        )
-        for row in connection.execute(statement)
-    }
+    found: dict[str, Known[PlanPrice]] = {}
+    for row in connection.execute(statement):
+        day = row.effective_from if row.effective_from > date.min else None
+        price = PriceDeclaration(row.meter, row.model, price_text(row.definition), day)
+        found[price_code(row.plan, price)] = Known(row.price_id, PlanPrice(row.plan, price))
+    return found
 
 
 def billed_prices(connection: Connection, price_ids: Sequence[str]) -> frozenset[str]:
@@ -128,6 +130,7 @@ def write_prices(
             "model": change.declared.price.model,
             "definition": orjson.loads(change.declared.price.definition),
             "currency": places.currencies[change.declared.plan],
+            "effective_from": change.declared.price.effective_from or date.min,
             "from_version": version,
             "until_version": None,
         }

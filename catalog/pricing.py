@@ -8,6 +8,7 @@ import polars as pl
 from sqlalchemy import Connection, select
 
 from catalog.price import price_text
+from catalog.price_versions import load_pins, with_versions
 from catalog.read_frame import read_frame
 from catalog.tables import meters, plans, prices
 from catalog.version import current_version, holds_at
@@ -33,6 +34,9 @@ PRICED_SUBSCRIPTIONS: Schema = {
     "aggregation": pl.String(),
     "model": pl.String(),
     "definition": pl.String(),
+    # Periods that begin within these are charged by the row's price; null is without end.
+    "priced_from": INSTANT,
+    "priced_until": INSTANT,
 }
 
 SUBSCRIPTIONS: Schema = {
@@ -66,6 +70,7 @@ PRICES: Schema = {
     "meter": pl.String(),
     "aggregation": pl.String(),
     "model": pl.String(),
+    "effective_from": pl.Date(),
     "definition": pl.String(),
 }
 
@@ -78,18 +83,31 @@ def load_priced_subscriptions(connection: Connection, version: int) -> pl.DataFr
     sorted by merchant, subscription and price.
     """
     assert 0 <= version <= current_version(connection), f"catalog version {version} is not written yet"
-    subscriptions = read_frame(connection, SUBSCRIPTIONS_QUERY, {"version": version}, SUBSCRIPTIONS)
-    with_times = subscriptions.with_columns(
-        pl.from_epoch("starts_us", "us").dt.replace_time_zone("UTC").alias("starts_at"),
-        pl.from_epoch("ends_us", "us").dt.replace_time_zone("UTC").alias("ends_at"),
-    )
-    priced = with_times.join(anchors(with_times), on=["zone", "starts_at"]).join(
-        load_prices(connection, version), on="plan_id"
-    )
+    priced = every_version(connection, version, load_subscriptions(connection, version))
+    if priced.select("subscription_id", "meter_id").is_duplicated().any():
+        priced = with_versions(priced, load_pins(connection, version))
+    else:
+        ever = pl.lit(None, dtype=INSTANT)
+        priced = priced.with_columns(priced_from=ever, priced_until=ever)
     # The customer chooses among the currencies of a price; one that it does not have is for rating to refuse.
     chosen = pl.when(pl.col("definition").str.contains('"currencies"', literal=True)).then("pays_in")
     priced = priced.with_columns(currency=chosen.otherwise("currency"))
     return checked(priced.sort("merchant_id", "subscription_id", "price_id"), PRICED_SUBSCRIPTIONS)
+
+
+def load_subscriptions(connection: Connection, version: int) -> pl.DataFrame:
+    """All subscriptions as of a catalog version, with their instants."""
+    subscriptions = read_frame(connection, SUBSCRIPTIONS_QUERY, {"version": version}, SUBSCRIPTIONS)
+    return subscriptions.with_columns(
+        pl.from_epoch("starts_us", "us").dt.replace_time_zone("UTC").alias("starts_at"),
+        pl.from_epoch("ends_us", "us").dt.replace_time_zone("UTC").alias("ends_at"),
+    )
+
+
+def every_version(connection: Connection, version: int, subscriptions: pl.DataFrame) -> pl.DataFrame:
+    """Subscriptions with every version of the prices of their plans."""
+    prices = load_prices(connection, version)
+    return subscriptions.join(anchors(subscriptions), on=["zone", "starts_at"]).join(prices, on="plan_id")
 
 
 def anchors(subscriptions: pl.DataFrame) -> pl.DataFrame:
@@ -111,6 +129,7 @@ def load_prices(connection: Connection, version: int) -> pl.DataFrame:
             meters.c.code.label("meter"),
             meters.c.aggregation,
             prices.c.model,
+            prices.c.effective_from,
             prices.c.definition,
         )
         .join(plans, plans.c.plan_id == prices.c.plan_id)

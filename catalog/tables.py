@@ -10,6 +10,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     ForeignKey,
     Index,
@@ -139,7 +140,37 @@ prices = Table(
     Column("currency", Text, nullable=False),
     Column("from_version", BigInteger, nullable=False),
     Column("until_version", BigInteger, nullable=True),
-    Index("uq_prices_live", "plan_id", "meter_id", unique=True, postgresql_where=text("until_version is null")),
+    # The day from which this version is sold; the one that a plan began with has the first day there is.
+    Column("effective_from", Date, nullable=False, server_default=text("'0001-01-01'::date")),
+    Index(
+        "uq_prices_live",
+        "plan_id",
+        "meter_id",
+        "effective_from",
+        unique=True,
+        postgresql_where=text("until_version is null"),
+    ),
+)
+
+# Subscriptions that were given another version of a price than the one that was sold when they began, from a day on.
+price_pins = Table(
+    "price_pins",
+    metadata,
+    Column("subscription_id", Text, ForeignKey("subscriptions.subscription_id"), primary_key=True),
+    Column("meter_id", Text, primary_key=True),
+    Column("merchant_id", Text, ForeignKey("merchants.merchant_id"), nullable=False),
+    Column("holds_from", Date, primary_key=True),
+    Column("from_version", BigInteger, primary_key=True, autoincrement=False),
+    Column("until_version", BigInteger, nullable=True),
+    Column("effective_from", Date, nullable=False),
+    Index(
+        "uq_price_pins_live",
+        "subscription_id",
+        "meter_id",
+        "holds_from",
+        unique=True,
+        postgresql_where=text("until_version is null"),
+    ),
 )
 
 subscriptions = Table(

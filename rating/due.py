@@ -29,15 +29,18 @@ TARGETS: Final[Schema] = {
 def with_periods(priced: pl.DataFrame, month: date) -> pl.DataFrame:
     """Add period_start and period_end: of each subscription the period that starts in ``month`` in its own zone.
 
-    Subscriptions without such a period are left out. A start or an end in the middle of a period cuts it short.
+    Subscriptions without such a period are left out, and so are versions of prices that do not hold for it. A start or
+    an end in the middle of a period cuts it short.
     """
+    since = pl.col("priced_from").fill_null(pl.col("period_start"))
+    until = (pl.col("period_start") < pl.col("priced_until")).fill_null(value=True)
     return (
         whole_periods(priced, month)
         .with_columns(
             period_start=pl.max_horizontal("period_start", "starts_at"),
             period_end=pl.min_horizontal("period_end", "ends_at"),
         )
-        .filter(pl.col("period_start") < pl.col("period_end"))
+        .filter(pl.col("period_start") < pl.col("period_end"), pl.col("period_start") >= since, until)
     )
 
 

@@ -25,6 +25,7 @@ from runtime.commands.kafka import kafka
 from runtime.commands.keys import keys_app
 from runtime.commands.meters import meters_app
 from runtime.commands.migrate import migrate
+from runtime.commands.prices import prices_app
 from runtime.commands.rate import rate
 from runtime.commands.release import release, releaser
 from runtime.commands.replay import replay_command
@@ -52,6 +53,7 @@ def build_app() -> typer.Typer:
     app.command("import")(import_usage)
     app.command()(simulate)
     app.command()(rate)
+    app.add_typer(prices_app, name="prices", help="Give subscriptions another version of a price.")
     app.command()(usage)
     app.command()(event)
     app.command()(events)

@@ -23,7 +23,7 @@ def test_a_billed_price_cannot_change(books: Engine) -> None:
     (problem,) = conflict.value.problems
     assert (conflict.value.code, conflict.value.status) == ("price_already_billed", 409)
     assert problem.field == "plans[0].prices[0]"
-    assert "declare a new plan, such as payg-2" in problem.message
+    assert "declare another version of it with a 'from'" in problem.message
     assert apply_counts(books, catalog_text()) == (0, 0, 6)
 
 

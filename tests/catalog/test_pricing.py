@@ -44,6 +44,8 @@ def test_a_row_says_everything_about_a_price_of_a_subscription(books: Engine) ->
         "aggregation": "sum",
         "model": "per_unit",
         "definition": '{"model":"per_unit","unit_price":"0.5"}',
+        "priced_from": None,
+        "priced_until": None,
     }
 
 

@@ -11,6 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, inspect, text
+from sqlalchemy.exc import DBAPIError
 
 import migrations
 from core.db import metadata, open_engine, transaction
@@ -34,6 +35,17 @@ TABLE_MODULES = (
     "ingest.tables",
     "runtime.audit.tables",
 )
+
+PRICE_OF_BEFORE = """
+INSERT INTO merchants (merchant_id, code, name) VALUES ('m', 'acme', 'Acme');
+INSERT INTO plans (plan_id, merchant_id, code, name, currency) VALUES ('plan', 'm', 'payg', 'Payg', 'USD');
+INSERT INTO prices (price_id, plan_id, merchant_id, meter_id, model, definition, currency, from_version)
+    VALUES ('one', 'plan', 'm', 'met', 'flat', '{}', 'USD', 1)
+"""
+SECOND_VERSION = """
+INSERT INTO prices (price_id, plan_id, merchant_id, meter_id, model, definition, currency, from_version, effective_from)
+    VALUES ('two', 'plan', 'm', 'met', 'flat', '{}', 'USD', 2, '2024-01-01')
+"""
 
 
 def tables(books: Engine) -> set[str]:
@@ -164,3 +176,21 @@ def test_the_scripts_lie_beside_the_code() -> None:
     assert folder is not None
     assert folder == next(iter(migrations.__path__))
     assert {"apply", "env"} <= {module.name for module in pkgutil.iter_modules(migrations.__path__)}
+
+
+def test_a_price_of_before_is_sold_ever_since(books: Engine) -> None:
+    """It is the first version; going back is refused where there is a second, for one of them would be lost."""
+    downgrade(books, "0008_late_usage")
+    with transaction(books) as connection:
+        connection.execute(text(PRICE_OF_BEFORE))
+    upgrade(books)
+    with transaction(books) as connection:
+        assert str(connection.execute(text("SELECT effective_from FROM prices")).scalar_one()) == "0001-01-01"
+        connection.execute(text(SECOND_VERSION))
+
+    with pytest.raises(DBAPIError, match="uq_prices_live"):
+        downgrade(books, "0008_late_usage")
+
+    # In one transaction, so nothing of it was done.
+    assert current_revision(books) == latest_revision()
+    assert "price_pins" in tables(books)

@@ -26,6 +26,7 @@ def subscription(
     row: dict[str, object] = dict.fromkeys(PRICED_SUBSCRIPTIONS, "x")
     ends = None if ends_at is None else at(ends_at)
     row |= {"anchor": anchor, "zone": zone, "starts_at": at(starts_at), "ends_at": ends}
+    row |= {"priced_from": None, "priced_until": None}
     return pl.DataFrame([row], schema=PRICED_SUBSCRIPTIONS)
 
 
