@@ -17,6 +17,7 @@ from confluent_kafka.admin import AdminClient
 from core.clock import Clock, SystemClock
 from core.errors import Transient
 from core.logs import configure_logs, get_logger
+from runtime.keep_memory import keep_memory
 from runtime.log_ends import look_at_log
 from runtime.settings import Settings, load_settings
 from runtime.topic import describe, ensure_topic
@@ -49,6 +50,7 @@ def worker() -> None:
     # Faust draws tables into the log; what matters of them we say ourselves.
     for name in ("faust", "aiokafka", "mode"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    keep_memory()
     raise SystemExit(asyncio.run(work(load_settings())))
 
 
