@@ -5,7 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from core.errors import BadEvent
-from ingest.lane.digest import LAYOUT, OPTIONAL, PLACES, REQUIRED, SAMPLE, SLOTS, TAIL, TAIL_SIZE, UNMETERED, USABLE
+from ingest.lane.digest import (
+    LAYOUT,
+    OPTIONAL,
+    PLACES,
+    REQUIRED,
+    SAMPLE,
+    SLOTS,
+    SORTED,
+    TAIL,
+    TAIL_SIZE,
+    UNMETERED,
+    USABLE,
+)
+from ingest.lane.text import padded
 from ingest.needs import Needs
 from ingest.properties import plan_layout
 
@@ -21,23 +34,26 @@ class LayoutBook:
     def __init__(self) -> None:
         self.slots = np.full(SLOTS, -1, dtype=np.int32)
         self.layouts = np.zeros((LAYOUTS_MAX, LAYOUT), dtype=np.int32)
-        self.texts = np.zeros(1, dtype=np.uint8)
+        self.content = b""
+        self.texts = padded(b"")
         self.places = np.zeros((1, 2), dtype=np.int32)
         self.count = 0
 
     def add(self, slot: int, event_type: str, names: tuple[str, ...], needs: Needs) -> bool:
         """Plan a layout that was not known and enter it at ``slot``; False when the book is full."""
         sample = "\0".join((event_type, *names, SAMPLE_END)).encode()
-        if self.count == LAYOUTS_MAX or len(self.texts) + 2 * len(sample) > TEXTS_MAX:
+        if self.count == LAYOUTS_MAX or len(self.content) + 2 * len(sample) > TEXTS_MAX:
             return False
         tail, places = plan_places(names, needs)
         row = self.layouts[self.count]
-        row[SAMPLE] = len(self.texts)
-        row[TAIL] = len(self.texts) + len(sample)
+        row[SAMPLE] = len(self.content)
+        row[TAIL] = len(self.content) + len(sample)
         row[TAIL_SIZE] = len(tail)
         row[PLACES] = len(self.places)
         row[USABLE] = places is not None
-        self.texts = np.concatenate((self.texts, np.frombuffer(sample + tail, dtype=np.uint8)))
+        row[SORTED] = list(names) == sorted(names)
+        self.content += sample + tail
+        self.texts = padded(self.content)
         self.places = np.concatenate((self.places, np.array(places or [(0, 0)], dtype=np.int32).reshape(-1, 2)))
         self.slots[slot] = self.count
         self.count += 1

@@ -16,6 +16,7 @@ from core.limits import (
     TYPE_BYTES_MAX,
 )
 from ingest.lane.read import (
+    CELL,
     CELLS,
     FIRST_CELL,
     ID,
@@ -28,20 +29,20 @@ from ingest.lane.read import (
     TYPE,
     VALUE,
     Spans,
-    is_same,
 )
-from ingest.lane.text import NO_TIME, Bytes, plain_size, read_instant
-from ingest.lane.xxh3 import LONG_FROM, Words, hash64, hash128
+from ingest.lane.text import NO_TIME, Eights, U, byte_at, is_same, plain_size, put, read_instant
+from ingest.lane.xxh3 import LONG_FROM, hash64, hash128
 
 Integers = npt.NDArray[np.int64]
+Words = npt.NDArray[np.uint64]
 
 # What holds for all events of a request.
-LINES, CLOUD_ONLY, OLDEST_US, NEWEST_US, RECEIVED_US = 0, 1, 2, 3, 4
-RULES = 5
+LINES, CLOUD_ONLY, OLDEST_US, NEWEST_US, RECEIVED_US, BODY_SIZE, MERCHANT, MERCHANT_SIZE = 0, 1, 2, 3, 4, 5, 6, 7
+RULES = 8
 # A layout's row: where its sample lies among the book's texts (type and names in the order sent, each before a NUL),
 # where the tail that follows an event's time, and where its places (which cell, and what is needed of it).
-SAMPLE, TAIL, TAIL_SIZE, PLACES, USABLE = 0, 1, 2, 3, 4
-LAYOUT = 5
+SAMPLE, TAIL, TAIL_SIZE, PLACES, USABLE, SORTED = 0, 1, 2, 3, 4, 5
+LAYOUT = 6
 UNMETERED, REQUIRED, OPTIONAL = 0, 1, 2
 SLOTS = 256
 
@@ -61,126 +62,151 @@ CLOUD_TOO, PLAIN_TOO = (1 << 4) | (1 << 6), (1 << 4) | (1 << 1) | (1 << 7)
 
 
 @compiled
-def is_in_form(mark: Spans, cloud_only: bool) -> bool:
+def is_in_form(marks: Spans, event: int, cloud_only: bool) -> bool:
     """Whether the fields are those of a CloudEvent or of the plain form, and the texts neither empty nor too long."""
-    seen = int(mark[SEEN])
+    row = U(event)
+    seen = int(marks[row, SEEN])
     cloud = seen & CLOUD == CLOUD and seen & ~(CLOUD | CLOUD_TOO) == 0
     plain = not cloud_only and seen & PLAIN == PLAIN and seen & ~(PLAIN | PLAIN_TOO) == 0
-    if not (cloud or plain) or (cloud and mark[SOURCE + 1] == 0):
+    if not (cloud or plain) or (cloud and marks[row, SOURCE + 1] == 0):
         return False
     return bool(
-        0 < mark[ID + 1] <= EVENT_ID_BYTES_MAX
-        and 0 < mark[TYPE + 1] <= TYPE_BYTES_MAX
-        and 0 < mark[SUBJECT + 1] <= SUBJECT_BYTES_MAX
-        and mark[SOURCE + 1] <= SOURCE_BYTES_MAX
+        0 < marks[row, ID + 1] <= EVENT_ID_BYTES_MAX
+        and 0 < marks[row, TYPE + 1] <= TYPE_BYTES_MAX
+        and 0 < marks[row, SUBJECT + 1] <= SUBJECT_BYTES_MAX
+        and marks[row, SOURCE + 1] <= SOURCE_BYTES_MAX
     )
 
 
 @compiled
-def instant_of(data: Bytes, mark: Spans, rules: Integers) -> int:
+def instant_of(body: Eights, marks: Spans, event: int, rules: Integers, minute: Words) -> int:
     """When the event occurred, if that is within bounds; else ``NO_TIME``."""
-    if not int(mark[SEEN]) & (1 << 4):
+    row = U(event)
+    if not int(marks[row, SEEN]) & (1 << 4):
         return int(rules[RECEIVED_US])
-    instant = read_instant(data, mark[TIME], mark[TIME + 1])
+    instant = read_instant(body, int(marks[row, TIME]), int(marks[row, TIME + 1]), minute)
     return instant if rules[OLDEST_US] <= instant <= rules[NEWEST_US] else NO_TIME
 
 
 @compiled
-def mix(code: int, data: Bytes, start: int, size: int) -> int:
+def mix(code: int, body: Eights, start: int, size: int) -> int:
     """A number that differs for most texts that differ; equality is looked at afterwards."""
     if size == 0:
         return (code * 31 + 7) & 0xFFFFFF
-    return (code * 31 + size * 7919 + int(data[start]) * 131 + int(data[start + size - 1]) * 17) & 0xFFFFFF
+    return (code * 31 + size * 7919 + byte_at(body, start) * 131 + byte_at(body, start + size - 1) * 17) & 0xFFFFFF
 
 
 @compiled
-def is_sample(data: Bytes, mark: Spans, cells: Spans, texts: Bytes, place: int) -> bool:
-    """Whether the event has the type and names that lie at ``place`` of the book's texts."""
-    start, size = int(mark[TYPE]), int(mark[TYPE + 1])
-    if place + size >= len(texts) or not is_same(data, start, texts, place, size) or texts[place + size] != 0:
-        return False
-    place += size + 1
-    for i in range(mark[FIRST_CELL], mark[FIRST_CELL] + mark[CELLS]):
-        start, size = int(cells[i, NAME]), int(cells[i, NAME + 1])
-        if place + size >= len(texts) or not is_same(data, start, texts, place, size) or texts[place + size] != 0:
+def code_of(body: Eights, marks: Spans, event: int, cells: Spans) -> int:
+    """A number of the names of an event's properties."""
+    code = int(marks[event, CELLS])
+    for i in range(marks[event, FIRST_CELL], marks[event, FIRST_CELL] + marks[event, CELLS]):
+        code = mix(code, body, int(cells[i, NAME]), int(cells[i, NAME + 1]))
+    return code
+
+
+@compiled
+def is_named(body: Eights, marks: Spans, event: int, cells: Spans, texts: Eights, place: int) -> bool:
+    """Whether the event has the names that lie at ``place`` of the book's texts."""
+    for i in range(marks[event, FIRST_CELL], marks[event, FIRST_CELL] + marks[event, CELLS]):
+        size = int(cells[i, NAME + 1])
+        if not is_same(body, int(cells[i, NAME]), texts, place, size) or byte_at(texts, place + size) != 0:
             return False
         place += size + 1
     # Where another name would stand, a sample has a byte that no name begins with.
-    return place < len(texts) and texts[place] == 1
+    return byte_at(texts, place) == 1
 
 
 @compiled
-def find_layout(data: Bytes, mark: Spans, cells: Spans, slots: Spans, layouts: Spans, texts: Bytes) -> int:
-    """The event's layout, or minus one more than the slot that is free for it."""
-    code = mix(int(mark[CELLS]), data, mark[TYPE], mark[TYPE + 1])
-    for i in range(mark[FIRST_CELL], mark[FIRST_CELL] + mark[CELLS]):
-        code = mix(code, data, cells[i, NAME], cells[i, NAME + 1])
-    slot = (code ^ (code >> 9)) % SLOTS
+def find_layout(
+    body: Eights,
+    marks: Spans,
+    event: int,
+    cells: Spans,
+    slots: Spans,
+    layouts: Spans,
+    texts: Eights,
+    code: int,
+    leaf: int,
+    proved: Spans,
+) -> int:
+    """The event's layout, or minus one more than the slot that is free for it.
+
+    ``proved`` has the leaf whose names are known to be a layout's: those need not be looked at again.
+    """
+    row = U(event)
+    start, size = int(marks[row, TYPE]), int(marks[row, TYPE + 1])
+    code = mix(code, body, start, size)
+    slot = (code ^ (code >> 9)) & (SLOTS - 1)
     while slots[slot] >= 0:
         layout = int(slots[slot])
-        if is_sample(data, mark, cells, texts, layouts[layout, SAMPLE]):
-            return layout
-        slot = (slot + 1) % SLOTS
+        place = int(layouts[layout, SAMPLE])
+        if is_same(body, start, texts, place, size) and byte_at(texts, place + size) == 0:
+            if leaf > 0 and proved[layout] == leaf:
+                return layout
+            if is_named(body, marks, event, cells, texts, place + size + 1):
+                proved[layout] = leaf
+                return layout
+        slot = (slot + 1) & (SLOTS - 1)
     return -1 - slot
 
 
 @compiled
-def put(text: Bytes, at: int, data: Bytes, start: int, size: int) -> int:
-    """Copy some bytes; where the next ones go."""
-    for i in range(size):
-        text[at + i] = data[start + i]
-    return at + size
+def sort_cells(cells: Spans, first: int, count: int, places: Spans, place: int) -> None:
+    """Bring an event's cells into the order of their names, by way of those behind them."""
+    for i in range(first, first + count):
+        for j in range(CELL):
+            cells[U(i + count), j] = cells[U(i), j]
+    for i in range(count):
+        sent = U(first + count + int(places[place + i, 0]))
+        for j in range(CELL):
+            cells[U(first + i), j] = cells[sent, j]
 
 
 @compiled
-def sort_cells(cells: Spans, first: int, count: int, places: Spans, place: int, spare: Spans) -> None:
-    """Bring an event's cells into the order of their names."""
-    for i in range(count):
-        spare[i] = cells[first + i]
-    for i in range(count):
-        cells[first + i] = spare[places[place + i, 0]]
-
-
-@compiled
-def trim_values(data: Bytes, cells: Spans, first: int, count: int, places: Spans, place: int) -> bool:
+def trim_values(body: Eights, cells: Spans, first: int, count: int, places: Spans, place: int) -> bool:
     """Metered values as columns hold them; whether all of them are decimals that only had to be cut."""
     for i in range(count):
-        need = int(places[place + i, 1])
-        if need != UNMETERED:
-            size = plain_size(data, cells[first + i, VALUE], cells[first + i, VALUE + 1])
+        if places[place + i, 1] != UNMETERED:
+            row = U(first + i)
+            size = plain_size(body, int(cells[row, VALUE]), int(cells[row, VALUE + 1]))
             if size < 0:
                 return False
-            cells[first + i, VALUE + 1] = size
+            cells[row, VALUE + 1] = size
     return True
 
 
 @compiled
 def hash_body(
-    data: Bytes, mark: Spans, cells: Spans, layout: Spans, texts: Bytes, text: Bytes, words: Words
+    body: Eights, marks: Spans, event: int, cells: Spans, layouts: Spans, layout: int, texts: Eights, text: Eights
 ) -> np.uint64:
     """The digest of what the event says, as it was sent."""
-    at = put(text, 0, data, mark[TYPE], mark[TYPE + 1])
-    text[at] = 0
-    at = put(text, at + 1, data, mark[SUBJECT], mark[SUBJECT + 1])
-    text[at] = 0
-    at = put(text, at + 1, data, mark[TIME], mark[TIME + 1])
-    at = put(text, at, texts, layout[TAIL], layout[TAIL_SIZE])
-    for i in range(mark[FIRST_CELL], mark[FIRST_CELL] + mark[CELLS]):
-        text[at] = 0
-        at = put(text, at + 1, data, cells[i, VALUE], cells[i, SENT_SIZE])
-    return hash64(words, at)
+    row = U(event)
+    at = put(text, 0, body, int(marks[row, TYPE]), int(marks[row, TYPE + 1]))
+    text[U(at)] = U(0)
+    at = put(text, at + 1, body, int(marks[row, SUBJECT]), int(marks[row, SUBJECT + 1]))
+    text[U(at)] = U(0)
+    at = put(text, at + 1, body, int(marks[row, TIME]), int(marks[row, TIME + 1]))
+    at = put(text, at, texts, int(layouts[layout, TAIL]), int(layouts[layout, TAIL_SIZE]))
+    first = int(marks[row, FIRST_CELL])
+    for i in range(first, first + int(marks[row, CELLS])):
+        text[U(at)] = U(0)
+        at = put(text, at + 1, body, int(cells[U(i), VALUE]), int(cells[U(i), SENT_SIZE]))
+    return hash64(text, at)
 
 
 @compiled
-def hash_identity(data: Bytes, mark: Spans, merchant: Bytes, text: Bytes, words: Words, hashes: Words) -> bool:
+def hash_identity(body: Eights, rules: Integers, marks: Spans, event: int, text: Eights, hashes: Words) -> bool:
     """The event's key; False when its identity is too long for the short hash."""
-    size = len(merchant) + 2 + mark[SOURCE + 1] + mark[ID + 1]
+    row, merchant_size = U(event), int(rules[MERCHANT_SIZE])
+    source_size, id_size = int(marks[row, SOURCE + 1]), int(marks[row, ID + 1])
+    size = merchant_size + 2 + source_size + id_size
     if size > LONG_FROM:
         return False
-    at = put(text, 0, merchant, 0, len(merchant))
-    text[at] = 0
-    at = put(text, at + 1, data, mark[SOURCE], mark[SOURCE + 1])
-    text[at] = 0
-    put(text, at + 1, data, mark[ID], mark[ID + 1])
-    hashes[HASH_LOW], hashes[HASH_HIGH] = hash128(words, size)
+    at = put(text, 0, body, int(rules[MERCHANT]), merchant_size)
+    text[U(at)] = U(0)
+    at = put(text, at + 1, body, int(marks[row, SOURCE]), source_size)
+    text[U(at)] = U(0)
+    put(text, at + 1, body, int(marks[row, ID]), id_size)
+    hashes[row, HASH_LOW], hashes[row, HASH_HIGH] = hash128(text, size)
     return True

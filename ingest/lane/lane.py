@@ -2,51 +2,64 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import msgspec
 import numpy as np
 
-from core.limits import BACKFILL_YEARS_MAX, EVENT_AGE_DAYS_MAX, EVENT_AHEAD_SECONDS_MAX, EVENTS_PER_REQUEST_MAX
+from core.limits import BACKFILL_YEARS_MAX, EVENT_AGE_DAYS_MAX, EVENT_AHEAD_SECONDS_MAX
 from ingest.decode import FAULTS, ONE, Layout, check_room
-from ingest.lane.book import LayoutBook
-from ingest.lane.digest import HASHES, TEXT_BYTES_MAX
+from ingest.lane.book import LAYOUTS_MAX, LayoutBook
+from ingest.lane.digest import HASHES, TEXT_BYTES_MAX, Integers
 from ingest.lane.message import write_messages
-from ingest.lane.read import CELL, CELLS, END, FIRST_CELL, MARKS, NAME, ODD, START, TYPE
-from ingest.lane.scan import DECLINED, DONE, EVENTS, ODDS, SLOT, STATE, USED_CELLS, scan
+from ingest.lane.path import NODE, NODES_MAX
+from ingest.lane.read import CELL, CELLS, END, FIRST_CELL, MARKS, NAME, ODD, START, STEP, TRAIL_MAX, TYPE
+from ingest.lane.scan import DECLINED, EVENTS, FULL, LAYOUT_UNKNOWN, ROW, SLOT, STATE, USED_CELLS, scan
 from ingest.lane.sheet import Sheet, sheet_of_rows
 from ingest.lane.template import make_template
+from ingest.lane.text import MINUTE, SLACK_BYTES, eights_of, pad
 from ingest.needs import NO_NEEDS, DoorCatalog
 from ingest.rows import Accepted
 from ingest.shape import Shape
 from ingest.validate import DAY_US, Rules, judge
 from ingest.verdict import Verdict
 
-CELLS_MAX = 160_000
+# Events and properties judged before others may have their turn: half a millisecond.
+SLICE_EVENTS = 1_000
+SLICE_CELLS = 16_000
 MERCHANTS_MAX = 2_000
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Found:
-    """A scanned body: how far the kernel came in the room of the lane."""
+@dataclass(slots=True, eq=False)
+class Reading:
+    """A body on its way through the kernel, and what was said about it so far: ``None`` is for the slow lane to say."""
 
-    events: int
-    cells: int
-    odds: int
+    body: bytes
+    data: bytearray
+    bounds: Integers
+    rules: Rules
+    book: LayoutBook
+    state: Integers = field(default_factory=lambda: np.zeros(STATE, dtype=np.int64))
+    verdict: Verdict | None = field(default_factory=Verdict)
+    ended: bool = False
 
 
 class FastLane:
-    """Judges the plainest bodies. Its room is used anew for each, so everything here runs on one thread."""
+    """Judges the plainest bodies. Its room is used anew for each slice, so everything here runs on one thread."""
 
     def __init__(self) -> None:
         self.template = make_template()
-        self.marks = np.zeros((EVENTS_PER_REQUEST_MAX, MARKS), dtype=np.int32)
-        self.cells = np.zeros((CELLS_MAX, CELL), dtype=np.int32)
-        self.instants = np.zeros(EVENTS_PER_REQUEST_MAX, dtype=np.int64)
-        self.hashes = np.zeros((EVENTS_PER_REQUEST_MAX, HASHES), dtype=np.uint64)
-        self.words = np.zeros(TEXT_BYTES_MAX // 8 + 8, dtype=np.uint64)
-        self.text = self.words.view(np.uint8)
+        self.marks = np.zeros((SLICE_EVENTS, MARKS), dtype=np.int32)
+        self.cells = np.zeros((SLICE_CELLS, CELL), dtype=np.int32)
+        self.instants = np.zeros(SLICE_EVENTS, dtype=np.int64)
+        self.hashes = np.zeros((SLICE_EVENTS, HASHES), dtype=np.uint64)
+        self.text = eights_of(bytearray(TEXT_BYTES_MAX + SLACK_BYTES))
+        self.minute = np.zeros(MINUTE, dtype=np.uint64)
+        self.trail = np.zeros((TRAIL_MAX + 1, STEP), dtype=np.int32)
+        self.tree = np.zeros((NODES_MAX, NODE), dtype=np.int32)
+        self.proved = np.zeros(LAYOUTS_MAX, dtype=np.int32)
         self.catalog: DoorCatalog | None = None
         self.books: dict[str, LayoutBook] = {}
 
@@ -58,68 +71,115 @@ class FastLane:
 
     def judge(self, body: bytes, layout: Layout, rules: Rules, catalog: DoorCatalog | None) -> Verdict | None:
         """The verdict on a body, or ``None`` when the slow lane has to judge it. Raises ``Refused`` as that would."""
-        check_room(body)
-        found = self.scan(body, layout, rules, catalog)
-        if found is None:
-            return None
-        sheet = self.copy(body, rules, found)
-        if not found.odds:
-            return Verdict(sheets=[sheet])
-        odd = self.marks[: found.events, ODD] != 0
-        places = np.flatnonzero(odd)
-        shapes = [decode(body[self.marks[place, START] : self.marks[place, END]]) for place in places]
-        if None in shapes:
-            return None
-        good = np.flatnonzero(~odd)
-        whole = replace(
-            sheet,
-            marks=sheet.marks[good],
-            instants=sheet.instants[good],
-            hashes=sheet.hashes[good],
-            stop=len(good),
-        )
-        return splice(whole, list(zip(places.tolist(), shapes, strict=True)), replace(rules, plain_ascii=False))
+        reading = self.begin(body, layout, rules, catalog)
+        while not reading.ended:
+            self.read_on(reading)
+        return reading.verdict
 
-    def scan(self, body: bytes, layout: Layout, rules: Rules, catalog: DoorCatalog | None) -> Found | None:
-        """Let the kernel run, planning layouts that it does not know."""
-        data = np.frombuffer(body, dtype=np.uint8)
-        state = np.zeros(STATE, dtype=np.int64)
+    async def judge_in_turns(
+        self, body: bytes, layout: Layout, rules: Rules, catalog: DoorCatalog | None
+    ) -> Verdict | None:
+        """``judge``, giving way to others after each slice."""
+        reading = self.begin(body, layout, rules, catalog)
+        self.read_on(reading)
+        while not reading.ended:
+            await asyncio.sleep(0)
+            self.read_on(reading)
+        return reading.verdict
+
+    def begin(self, body: bytes, layout: Layout, rules: Rules, catalog: DoorCatalog | None) -> Reading:
+        """Make a body ready for the kernel; raises ``Refused``."""
+        check_room(body)
         days = BACKFILL_YEARS_MAX * 366 if rules.backfill else EVENT_AGE_DAYS_MAX
         oldest_us = rules.received_us - days * DAY_US
         newest_us = rules.received_us + EVENT_AHEAD_SECONDS_MAX * 1_000_000
-        bounds = np.array([layout == "lines", rules.cloud_only, oldest_us, newest_us, rules.received_us], np.int64)
-        merchant = np.frombuffer(rules.merchant_id.encode(), dtype=np.uint8)
+        merchant = rules.merchant_id.encode()
+        bounds = (
+            layout == "lines",
+            rules.cloud_only,
+            oldest_us,
+            newest_us,
+            rules.received_us,
+            len(body),
+            len(body) + SLACK_BYTES,
+            len(merchant),
+        )
         book = self.book_of(rules.merchant_id, catalog)
+        return Reading(body, pad(body, merchant), np.array(bounds, np.int64), rules, book)
+
+    def read_on(self, reading: Reading) -> None:
+        """Judge the next slice."""
+        state = reading.state
+        first, state[ROW], state[USED_CELLS] = int(state[EVENTS]), 0, 0
+        code = self.scan(reading)
+        if code == DECLINED:
+            reading.verdict, reading.ended = None, True
+            return
+        if state[ROW] and not self.note(reading, first):
+            reading.verdict, reading.ended = None, True
+            return
+        reading.ended = code != FULL
+
+    def scan(self, reading: Reading) -> int:
+        """Let the kernel run, planning layouts that it does not know; says why it stopped."""
+        data, state, book = eights_of(reading.data), reading.state, reading.book
+        # What was learned points into the body before this one.
+        self.tree[0] = 0
+        self.proved[:] = 0
         while True:
             code = scan(
-                data, state, bounds, merchant, book.slots, book.layouts, book.texts, book.places,
-                self.marks, self.cells, self.instants, self.hashes, self.text, self.words,
+                data, state, reading.bounds, book.slots, book.layouts, book.texts, book.places,
+                self.marks, self.cells, self.instants, self.hashes,
+                self.text, self.minute, self.trail, self.tree, self.proved,
             )  # fmt: skip
-            if code == DONE:
-                return Found(int(state[EVENTS]), int(state[USED_CELLS]), int(state[ODDS]))
-            if code == DECLINED or not self.plan(body, int(state[EVENTS]), int(state[SLOT]), book, rules):
-                return None
+            if code != LAYOUT_UNKNOWN:
+                return code
+            if not self.plan(reading):
+                return DECLINED
 
-    def plan(self, body: bytes, event: int, slot: int, book: LayoutBook, rules: Rules) -> bool:
+    def plan(self, reading: Reading) -> bool:
         """Enter the layout of the event at which the kernel stopped."""
-        mark = self.marks[event].tolist()
+        body, state, rules = reading.body, reading.state, reading.rules
+        mark = self.marks[state[ROW]].tolist()
         cells = self.cells[mark[FIRST_CELL] : mark[FIRST_CELL] + mark[CELLS]].tolist()
         event_type = body[mark[TYPE] : mark[TYPE] + mark[TYPE + 1]].decode()
         names = tuple(body[cell[NAME] : cell[NAME] + cell[NAME + 1]].decode() for cell in cells)
-        return book.add(slot, event_type, names, rules.needs.get(event_type, NO_NEEDS))
+        return reading.book.add(int(state[SLOT]), event_type, names, rules.needs.get(event_type, NO_NEEDS))
 
-    def copy(self, body: bytes, rules: Rules, found: Found) -> Sheet:
-        """What was found, out of the room that the next body will use."""
+    def note(self, reading: Reading, first: int) -> bool:
+        """Add a slice to the verdict, whose first event has the number ``first``; False when it cannot be said here."""
+        verdict, body, count = reading.verdict, reading.body, int(reading.state[ROW])
+        assert verdict, "it was not declined"
+        odd = self.marks[:count, ODD] != 0
+        if not odd.any():
+            verdict.sheets.append(self.copy(reading))
+            return True
+        places = np.flatnonzero(odd)
+        shapes = [decode(body[self.marks[place, START] : self.marks[place, END]]) for place in places]
+        if None in shapes:
+            return False
+        good = np.flatnonzero(~odd)
+        sheet = self.copy(reading)
+        sheet = replace(
+            sheet, marks=sheet.marks[good], instants=sheet.instants[good], hashes=sheet.hashes[good], stop=len(good)
+        )
+        splice(verdict, sheet, list(zip(places.tolist(), shapes, strict=True)), first, reading.rules)
+        return True
+
+    def copy(self, reading: Reading) -> Sheet:
+        """What was found, out of the room that the next slice will use."""
+        events, cells = int(reading.state[ROW]), int(reading.state[USED_CELLS])
         return Sheet(
-            data=body,
-            merchant=rules.merchant_id.encode(),
-            received_us=rules.received_us,
-            marks=self.marks[: found.events].copy(),
-            cells=self.cells[: found.cells].copy(),
-            instants=self.instants[: found.events].copy(),
-            hashes=self.hashes[: found.events].copy(),
+            data=reading.data,
+            merchant=len(reading.body) + SLACK_BYTES,
+            merchant_size=len(reading.rules.merchant_id.encode()),
+            received_us=reading.rules.received_us,
+            marks=self.marks[:events].copy(),
+            cells=self.cells[:cells].copy(),
+            instants=self.instants[:events].copy(),
+            hashes=self.hashes[:events].copy(),
             start=0,
-            stop=found.events,
+            stop=events,
         )
 
     def write(self, gathered: Sequence[Accepted], partitions: int) -> list[tuple[int, bytes]]:
@@ -136,18 +196,17 @@ def decode(raw: bytes) -> Shape | None:
         return None
 
 
-def splice(sheet: Sheet, odd: list[tuple[int, Shape | None]], rules: Rules) -> Verdict:
-    """Good events and odd ones, these by their place in the request, in one verdict."""
-    verdict = Verdict()
+def splice(verdict: Verdict, sheet: Sheet, odd: list[tuple[int, Shape | None]], first: int, rules: Rules) -> None:
+    """Good events of a slice and odd ones, these by their place in it, into one verdict."""
     done = 0
+    rules = replace(rules, plain_ascii=False)
     for count, (place, shape) in enumerate(odd):
         if place - count > done:
             verdict.sheets.append(sheet.cut(done, place - count))
             done = place - count
         assert shape, "those that could not be decoded were given to the slow lane"
-        judge([shape], place, rules, verdict)
+        judge([shape], first + place, rules, verdict)
         verdict.sheets += verdict.rows
         verdict.rows.clear()
     if len(sheet) > done:
         verdict.sheets.append(sheet.cut(done, len(sheet)))
-    return verdict

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from core.compiled import compiled
-from ingest.lane.digest import HASH_HIGH, Integers
+from ingest.lane.digest import HASH_HIGH, Integers, Words
 from ingest.lane.read import CELLS, FIRST_CELL, ID, NAME, SOURCE, SUBJECT, TYPE, VALUE, Spans
-from ingest.lane.xxh3 import Words
 
 # A chunk's row: a run of events of one sheet, in order of arrival. Bases are added to what the sheet's arrays say.
 DATA_BASE, FIRST_MARK, COUNT, MERCHANT, MERCHANT_SIZE, RECEIVED, CELL_BASE = 0, 1, 2, 3, 4, 5, 6

@@ -6,7 +6,7 @@ import numpy as np
 
 from core.compiled import compiled
 from ingest.codec import END_OF_STREAM
-from ingest.lane.digest import HASH_BODY, HASH_HIGH, HASH_LOW, Integers, put
+from ingest.lane.digest import HASH_BODY, HASH_HIGH, HASH_LOW, Integers, Words
 from ingest.lane.layout import (
     BUFFERS,
     CELL_BASE,
@@ -27,11 +27,8 @@ from ingest.lane.layout import (
     RECEIVED,
     RECEIVED_AT,
     ROWS,
-    SOURCES,
-    SUBJECTS,
     SUMS,
     TEXT_BUFFERS,
-    TYPES,
     VALUES,
     measure,
     place_buffers,
@@ -40,8 +37,11 @@ from ingest.lane.layout import (
 from ingest.lane.read import CELLS, FIRST_CELL, ID, NAME, SOURCE, SUBJECT, TYPE, VALUE, Spans
 from ingest.lane.sheet import Sheet
 from ingest.lane.template import Template
-from ingest.lane.text import Bytes
-from ingest.lane.xxh3 import Words, swap
+from ingest.lane.text import Eights, eights_of, put_exactly
+from ingest.lane.xxh3 import swap
+
+# Texts of an event in the order of their columns, from ids on.
+TEXT_MARKS = np.array([ID, SOURCE, TYPE, SUBJECT], dtype=np.int64)
 
 
 def write_messages(sheets: list[Sheet], partitions: int, template: Template) -> list[tuple[int, bytes]]:
@@ -52,48 +52,52 @@ def write_messages(sheets: list[Sheet], partitions: int, template: Template) -> 
     measure(chunks, marks, cells, hashes, partitions, homes, sums)
     buffers = np.empty((partitions, BUFFERS, 2), dtype=np.int64)
     starts = np.zeros(partitions + 1, dtype=np.int64)
-    head, tail = len(template.bytes), len(END_OF_STREAM)
+    head, tail = len(template.content), len(END_OF_STREAM)
     bodies = [place_buffers(sums[i], buffers[i]) if sums[i, ROWS] else 0 for i in range(partitions)]
     np.cumsum([head + body + tail if body else 0 for body in bodies], out=starts[1:])
-    room = np.zeros(int(starts[-1]) // 8, dtype=np.int64)
-    out = room.view(np.uint8)
+    out = bytearray(int(starts[-1]))
+    room = np.frombuffer(out, dtype=np.int64)
     touched = [(i, int(starts[i]), int(starts[i + 1])) for i in range(partitions) if bodies[i]]
     places = np.array([template.rows_word, template.body_word, template.nodes_word, template.buffers_word])
-    for i, start, stop in touched:
-        out[start : start + head] = template.bytes
+    for i, start, _stop in touched:
+        out[start : start + head] = template.content
         write_head(room, start // 8, places, sums[i], buffers[i], bodies[i])
-        out[stop - tail : stop] = np.frombuffer(END_OF_STREAM, dtype=np.uint8)
-    heads = starts[:-1] + head
-    words, offsets = room.view(np.uint64), room.view(np.int32)
-    fill(data, chunks, marks, cells, instants, hashes, homes, buffers, heads, out, offsets, words)
-    return [(i, out[start:stop].tobytes()) for i, start, stop in touched]
+    fill(
+        eights_of(data), chunks, marks, cells, instants, hashes, homes, buffers, starts[:-1] + head,
+        eights_of(out), room.view(np.int32), room.view(np.uint64),
+    )  # fmt: skip
+    for _i, _start, stop in touched:
+        out[stop - tail : stop] = END_OF_STREAM
+    view = memoryview(out)
+    return [(i, bytes(view[start:stop])) for i, start, stop in touched]
 
 
-def join(sheets: list[Sheet]) -> tuple[Bytes, Integers, Spans, Spans, Integers, Words]:
+def join(sheets: list[Sheet]) -> tuple[bytearray, Integers, Spans, Spans, Integers, Words]:
     """All sheets' bytes and arrays, each one after the other, and the runs of events in them."""
     chunks = np.empty((len(sheets), CHUNK), dtype=np.int64)
-    places: dict[int, tuple[int, int, int]] = {}
+    bases: dict[int, int] = {}
+    places: dict[int, tuple[int, int]] = {}
+    texts: list[bytearray] = []
     whole: list[Sheet] = []
-    texts: list[bytes] = []
     size = marks = cells = 0
     for row, sheet in enumerate(sheets):
-        # Parts of one sheet share its arrays.
+        # Slices of one body share its bytes, and parts of one slice its arrays.
+        base = bases.get(id(sheet.data))
+        if base is None:
+            base = bases[id(sheet.data)] = size
+            texts.append(sheet.data)
+            size += len(sheet.data)
         place = places.get(id(sheet.marks))
         if place is None:
-            place = places[id(sheet.marks)] = (size, marks, cells)
+            place = places[id(sheet.marks)] = (marks, cells)
             whole.append(sheet)
-            texts += (sheet.data, sheet.merchant)
-            size, marks, cells = (
-                size + len(sheet.data) + len(sheet.merchant),
-                marks + len(sheet.marks),
-                cells + len(sheet.cells),
-            )
-        base, first, cell_base = place
-        merchant = base + len(sheet.data)
+            marks, cells = marks + len(sheet.marks), cells + len(sheet.cells)
+        first, cell_base = place
         chunks[row] = (
-            base, first + sheet.start, len(sheet), merchant, len(sheet.merchant), sheet.received_us, cell_base
+            base, first + sheet.start, len(sheet), base + sheet.merchant, sheet.merchant_size,
+            sheet.received_us, cell_base,
         )  # fmt: skip
-    data = np.frombuffer(b"".join(texts), dtype=np.uint8)
+    data = texts[0] if len(texts) == 1 else bytearray().join(texts)
     if len(whole) == 1:
         return data, chunks, whole[0].marks, whole[0].cells, whole[0].instants, whole[0].hashes
     return (
@@ -108,56 +112,57 @@ def join(sheets: list[Sheet]) -> tuple[Bytes, Integers, Spans, Spans, Integers, 
 
 @compiled
 def put_text(
-    out: Bytes, offsets: Spans, base: int, buffers: Integers, column: int, row: int, data: Bytes, start: int, size: int
-) -> None:
+    out: Eights, offsets: Spans, base: int, buffers: Integers, home: int, column: int, row: int,
+    data: Eights, start: int, size: int,
+) -> None:  # fmt: skip
     """One text into its column, behind the one before it."""
-    place = (base + buffers[TEXT_BUFFERS[column], 0]) >> 2
-    at = int(offsets[place + row])
-    put(out, base + buffers[TEXT_BUFFERS[column] + 1, 0] + at, data, start, size)
-    offsets[place + row + 1] = at + size
+    buffer = TEXT_BUFFERS[column]
+    place = ((base + buffers[home, buffer, 0]) >> 2) + row
+    at = int(offsets[place])
+    put_exactly(out, base + buffers[home, buffer + 1, 0] + at, data, start, size)
+    offsets[place + 1] = at + size
 
 
 @compiled
 def fill(
-    data: Bytes,
+    data: Eights,
     chunks: Integers,
     marks: Spans,
     cells: Spans,
     instants: Integers,
     hashes: Words,
     homes: Spans,
-    all_buffers: Integers,
+    buffers: Integers,
     heads: Integers,
-    out: Bytes,
+    out: Eights,
     offsets: Spans,
     words: Words,
 ) -> None:
     """Write every event into its message. ``out``, ``offsets`` and ``words`` are the same room, all noughts before."""
     done = np.zeros((len(heads), 2), dtype=np.int64)
     for c in range(len(chunks)):
-        chunk = chunks[c]
-        base = int(chunk[DATA_BASE])
-        first = int(chunk[FIRST_MARK])
-        for event in range(first, first + int(chunk[COUNT])):
-            home, mark = int(homes[event]), marks[event]
-            head, buffers, row = int(heads[home]), all_buffers[home], int(done[home, ROWS])
-            place = (head + buffers[KEY, 0]) >> 3
-            words[place + 2 * row] = swap(hashes[event, HASH_HIGH])
-            words[place + 2 * row + 1] = swap(hashes[event, HASH_LOW])
-            words[((head + buffers[HASH, 0]) >> 3) + row] = hashes[event, HASH_BODY]
-            words[((head + buffers[OCCURRED, 0]) >> 3) + row] = np.uint64(instants[event])
-            words[((head + buffers[RECEIVED_AT, 0]) >> 3) + row] = np.uint64(chunk[RECEIVED])
-            put_text(out, offsets, head, buffers, MERCHANTS, row, data, chunk[MERCHANT], chunk[MERCHANT_SIZE])
-            put_text(out, offsets, head, buffers, IDS, row, data, base + mark[ID], mark[ID + 1])
-            put_text(out, offsets, head, buffers, SOURCES, row, data, base + mark[SOURCE], mark[SOURCE + 1])
-            put_text(out, offsets, head, buffers, TYPES, row, data, base + mark[TYPE], mark[TYPE + 1])
-            put_text(out, offsets, head, buffers, SUBJECTS, row, data, base + mark[SUBJECT], mark[SUBJECT + 1])
-            start = int(mark[FIRST_CELL]) + int(chunk[CELL_BASE])
-            used = int(done[home, PROPERTIES])
-            for i in range(int(mark[CELLS])):
-                cell = cells[start + i]
-                put_text(out, offsets, head, buffers, NAMES, used + i, data, base + cell[NAME], cell[NAME + 1])
-                put_text(out, offsets, head, buffers, VALUES, used + i, data, base + cell[VALUE], cell[VALUE + 1])
-            offsets[((head + buffers[MAP, 0]) >> 2) + row + 1] = used + int(mark[CELLS])
-            done[home, ROWS] = row + 1
-            done[home, PROPERTIES] = used + int(mark[CELLS])
+        base, first = int(chunks[c, DATA_BASE]), int(chunks[c, FIRST_MARK])
+        for event in range(first, first + int(chunks[c, COUNT])):
+            home = int(homes[event])
+            head, row, used = int(heads[home]), int(done[home, ROWS]), int(done[home, PROPERTIES])
+            place = ((head + buffers[home, KEY, 0]) >> 3) + 2 * row
+            words[place] = swap(hashes[event, HASH_HIGH])
+            words[place + 1] = swap(hashes[event, HASH_LOW])
+            words[((head + buffers[home, HASH, 0]) >> 3) + row] = hashes[event, HASH_BODY]
+            words[((head + buffers[home, OCCURRED, 0]) >> 3) + row] = np.uint64(instants[event])
+            words[((head + buffers[home, RECEIVED_AT, 0]) >> 3) + row] = np.uint64(chunks[c, RECEIVED])
+            merchant, size = int(chunks[c, MERCHANT]), int(chunks[c, MERCHANT_SIZE])
+            put_text(out, offsets, head, buffers, home, MERCHANTS, row, data, merchant, size)
+            for i in range(4):
+                mark = TEXT_MARKS[i]
+                start, size = base + int(marks[event, mark]), int(marks[event, mark + 1])
+                put_text(out, offsets, head, buffers, home, IDS + i, row, data, start, size)
+            cell = int(marks[event, FIRST_CELL]) + int(chunks[c, CELL_BASE])
+            for i in range(cell, cell + int(marks[event, CELLS])):
+                start, size = base + int(cells[i, NAME]), int(cells[i, NAME + 1])
+                put_text(out, offsets, head, buffers, home, NAMES, used, data, start, size)
+                start, size = base + int(cells[i, VALUE]), int(cells[i, VALUE + 1])
+                put_text(out, offsets, head, buffers, home, VALUES, used, data, start, size)
+                used += 1
+            offsets[((head + buffers[home, MAP, 0]) >> 2) + row + 1] = used
+            done[home, ROWS], done[home, PROPERTIES] = row + 1, used

@@ -5,12 +5,16 @@ from __future__ import annotations
 from core.compiled import compiled
 from core.limits import EVENTS_PER_REQUEST_MAX
 from ingest.lane.digest import (
+    BODY_SIZE,
     CLOUD_ONLY,
     HASH_BODY,
     LINES,
     PLACES,
+    SORTED,
     USABLE,
     Integers,
+    Words,
+    code_of,
     find_layout,
     hash_body,
     hash_identity,
@@ -19,154 +23,178 @@ from ingest.lane.digest import (
     sort_cells,
     trim_values,
 )
+from ingest.lane.path import LEAF_CODE, learn, read_alike
 from ingest.lane.read import CELLS, END, FIRST_CELL, ODD, OPEN, START, Spans, read_event, skip_object
-from ingest.lane.text import NO_TIME, Bytes, skip_space
-from ingest.lane.xxh3 import Words
+from ingest.lane.text import NO_TIME, Eights, byte_at, skip_space
 
-# How far a scan has come: the next byte, and how many events, cells and odd events are behind it; the free slot for a
-# layout that is not known yet.
-AT, EVENTS, USED_CELLS, ODDS, SLOT, ARRAY = 0, 1, 2, 3, 4, 5
-STATE = 6
-DONE, DECLINED, LAYOUT_UNKNOWN = 0, 1, 2
+# How far a scan has come: the next byte, and how many events are behind it, how many of them since the marks were
+# empty, and how many cells and odd events; the free slot for a layout that is not known yet.
+AT, EVENTS, ROW, USED_CELLS, ODDS, SLOT, ARRAY = 0, 1, 2, 3, 4, 5, 6
+STATE = 7
+DONE, DECLINED, LAYOUT_UNKNOWN, FULL = 0, 1, 2, 3
 # More odd events than these, and an eighth of all: the slow lane is as fast.
 ODDS_MIN = 8
 OPEN_ARRAY, CLOSE_ARRAY, COMMA, NEWLINE, RETURN = 91, 93, 44, 10, 13
+# What an event may write, sorting included.
+EVENT_CELLS_MAX = 128
 
 
 @compiled
 def judge_event(
-    data: Bytes,
+    body: Eights,
     rules: Integers,
-    merchant: Bytes,
     slots: Spans,
     layouts: Spans,
-    texts: Bytes,
+    texts: Eights,
     places: Spans,
-    mark: Spans,
+    marks: Spans,
     cells: Spans,
     instants: Integers,
     hashes: Words,
-    text: Bytes,
-    words: Words,
+    text: Eights,
+    minute: Words,
+    proved: Spans,
     event: int,
+    code: int,
+    leaf: int,
 ) -> int:
     """Judge an event that was taken apart: 0 when it is good, 1 when it is odd, below 0 for ``find_layout``'s slot."""
-    if not is_in_form(mark, rules[CLOUD_ONLY] != 0):
+    if not is_in_form(marks, event, rules[CLOUD_ONLY] != 0):
         return 1
-    instant = instant_of(data, mark, rules)
+    instant = instant_of(body, marks, event, rules, minute)
     if instant == NO_TIME:
         return 1
-    found = find_layout(data, mark, cells, slots, layouts, texts)
-    if found < 0:
-        return found
-    layout, first, count = layouts[found], int(mark[FIRST_CELL]), int(mark[CELLS])
-    if layout[USABLE] == 0:
+    layout = find_layout(body, marks, event, cells, slots, layouts, texts, code, leaf, proved)
+    if layout < 0:
+        return layout
+    first, count, place = int(marks[event, FIRST_CELL]), int(marks[event, CELLS]), int(layouts[layout, PLACES])
+    if layouts[layout, USABLE] == 0 or not hash_identity(body, rules, marks, event, text, hashes):
         return 1
-    sort_cells(cells, first, count, places, layout[PLACES], cells[len(cells) - 64 :])
-    if not hash_identity(data, mark, merchant, text, words, hashes[event]):
-        return 1
-    hashes[event, HASH_BODY] = hash_body(data, mark, cells, layout, texts, text, words)
-    if not trim_values(data, cells, first, count, places, layout[PLACES]):
+    if layouts[layout, SORTED] == 0:
+        sort_cells(cells, first, count, places, place)
+    hashes[event, HASH_BODY] = hash_body(body, marks, event, cells, layouts, layout, texts, text)
+    if not trim_values(body, cells, first, count, places, place):
         return 1
     instants[event] = instant
     return 0
 
 
 @compiled
-def next_line(data: Bytes, at: int, end: int, first: bool) -> int:
+def next_line(body: Eights, at: int, end: int, first: bool) -> int:
     """``next_event`` for events of which each has a line."""
-    at = skip_space(data, at, end, True)
+    at = skip_space(body, at, True)
     if not first:
-        if at < end and data[at] == RETURN:
+        if byte_at(body, at) == RETURN:
             at += 1
-        if at < end and data[at] != NEWLINE:
+        if at < end and byte_at(body, at) != NEWLINE:
             return -1
-        at = skip_space(data, at + 1, end, True)
+        at = skip_space(body, min(at + 1, end), True)
         if at >= end:
             return -2
-    return at if at < end and data[at] == OPEN else -1
+    return at if byte_at(body, at) == OPEN else -1
 
 
 @compiled
-def next_event(data: Bytes, end: int, lines: bool, state: Integers) -> int:
+def next_event(body: Eights, end: int, lines: bool, state: Integers) -> int:
     """The place of the next event; -1 when none may follow, -2 when the body ends as it should."""
     at, first = int(state[AT]), state[EVENTS] == 0
     if lines:
-        return next_line(data, at, end, first)
-    at = skip_space(data, at, end, False)
+        return next_line(body, at, end, first)
+    at = skip_space(body, at, False)
+    c = byte_at(body, at)
     if first and state[ARRAY] == 0:
-        if at < end and data[at] == OPEN_ARRAY:
+        if c == OPEN_ARRAY:
             state[ARRAY] = 1
-            at = skip_space(data, at + 1, end, False)
+            at = skip_space(body, at + 1, False)
             # Should a layout stop the scan, it goes on from here.
             state[AT] = at
     elif not first:
         if state[ARRAY] == 0:
             return -2 if at == end else -1
-        if at < end and data[at] == CLOSE_ARRAY:
-            return -2 if skip_space(data, at + 1, end, False) == end else -1
-        if at >= end or data[at] != COMMA:
+        if c == CLOSE_ARRAY:
+            return -2 if skip_space(body, at + 1, False) == end else -1
+        if c != COMMA:
             return -1
-        at = skip_space(data, at + 1, end, False)
-    return at if at < end and data[at] == OPEN else -1
+        at = skip_space(body, at + 1, False)
+    return at if byte_at(body, at) == OPEN else -1
 
 
 @compiled
-def has_newline(data: Bytes, at: int, end: int) -> bool:
+def has_newline(body: Eights, at: int, end: int) -> bool:
     """Whether an object goes on in another line."""
     for i in range(at, end):
-        if data[i] == NEWLINE:
+        if byte_at(body, i) == NEWLINE:
             return True
     return False
 
 
 @compiled
+def take_apart(
+    body: Eights, at: int, lines: bool, marks: Spans, event: int, cells: Spans, first: int, trail: Spans, tree: Spans
+) -> tuple[int, int, int]:
+    """Where the event ends, or -1 when it is odd; its leaf, or 0 for none; and the number of its names."""
+    stop, leaf = read_alike(body, at, marks, event, cells, first, tree)
+    if leaf > 0:
+        return stop, leaf, int(tree[leaf, LEAF_CODE])
+    stop = read_event(body, at, lines, marks, event, cells, first, trail)
+    if stop < 0:
+        return -1, 0, 0
+    code = code_of(body, marks, event, cells)
+    return stop, learn(body, trail, tree, marks, event, code), code
+
+
+@compiled
 def scan(
-    data: Bytes,
+    body: Eights,
     state: Integers,
     rules: Integers,
-    merchant: Bytes,
     slots: Spans,
     layouts: Spans,
-    texts: Bytes,
+    texts: Eights,
     places: Spans,
     marks: Spans,
     cells: Spans,
     instants: Integers,
     hashes: Words,
-    text: Bytes,
-    words: Words,
+    text: Eights,
+    minute: Words,
+    trail: Spans,
+    tree: Spans,
+    proved: Spans,
 ) -> int:
-    """Judge events from ``state`` on until the body ends (``DONE``), or a layout must be planned before it goes on.
+    """Judge events from ``state`` on until the body ends (``DONE``) or there is no more room for them (``FULL``).
 
-    ``DECLINED`` says that the slow lane has to judge the whole body. ``text`` and ``words`` are the same room.
+    ``LAYOUT_UNKNOWN`` says that a layout must be planned before it goes on, ``DECLINED`` that the slow lane has to
+    judge the whole body.
     """
-    end, lines = len(data), rules[LINES] != 0
+    end, lines = int(rules[BODY_SIZE]), rules[LINES] != 0
     while True:
-        at = next_event(data, end, lines, state)
+        at = next_event(body, end, lines, state)
         if at == -2:
             return DONE
-        event, first = int(state[EVENTS]), int(state[USED_CELLS])
-        if at < 0 or event >= min(EVENTS_PER_REQUEST_MAX, len(marks)) or first + 128 > len(cells):
+        event, first = int(state[ROW]), int(state[USED_CELLS])
+        if at < 0 or state[EVENTS] >= EVENTS_PER_REQUEST_MAX:
             return DECLINED
-        mark = marks[event]
-        stop = read_event(data, at, end, lines, mark, cells[: len(cells) - 64], first)
+        if event == len(marks) or first + EVENT_CELLS_MAX > len(cells):
+            return FULL
+        stop, leaf, code = take_apart(body, at, lines, marks, event, cells, first, trail, tree)
         odd = 1
         if stop >= 0:
             odd = judge_event(
-                data, rules, merchant, slots, layouts, texts, places, mark, cells, instants, hashes, text, words, event
-            )
+                body, rules, slots, layouts, texts, places, marks, cells, instants, hashes, text, minute, proved,
+                event, code, leaf,
+            )  # fmt: skip
             if odd < 0:
                 state[SLOT] = -1 - odd
                 return LAYOUT_UNKNOWN
         else:
-            stop = skip_object(data, at, end)
-            if stop < 0 or (lines and has_newline(data, at, stop)):
+            stop = skip_object(body, at, end)
+            if stop < 0 or (lines and has_newline(body, at, stop)):
                 return DECLINED
-        mark[START], mark[END], mark[ODD] = at, stop, odd
-        state[AT], state[EVENTS] = stop, event + 1
+        marks[event, START], marks[event, END], marks[event, ODD] = at, stop, odd
+        state[AT], state[EVENTS], state[ROW] = stop, state[EVENTS] + 1, event + 1
         state[ODDS] += odd
-        if state[ODDS] > ODDS_MIN + event // 8:
+        if state[ODDS] > ODDS_MIN + (state[EVENTS] - 1) // 8:
             return DECLINED
         if odd == 0:
-            state[USED_CELLS] = first + mark[CELLS]
+            state[USED_CELLS] = first + marks[event, CELLS]

@@ -8,12 +8,10 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-import numpy as np
 import pyarrow as pa
 
 from ingest.codec import SCHEMA_MESSAGES
 from ingest.event import ENVELOPE_SCHEMA
-from ingest.lane.text import Bytes
 
 # Continuation mark and length, before each FlatBuffer.
 FRONT_BYTES = 8
@@ -25,7 +23,7 @@ LENGTH, NODES, BUFFERS = 0, 1, 2
 class Template:
     """Schema and head of a batch; places count words of eight bytes."""
 
-    bytes: Bytes
+    content: bytes
     rows_word: int
     body_word: int
     nodes_word: int
@@ -51,7 +49,7 @@ def make_template() -> Template:
         follow(table, field_at(table, batch_at, BUFFERS)) + 4,
     ]
     assert all((start + place) % 8 == 0 for place in words), "Arrow aligns what has eight bytes"
-    return Template(np.frombuffer(schema + head, dtype=np.uint8), *((start + place) // 8 for place in words))
+    return Template(schema + head, *((start + place) // 8 for place in words))
 
 
 EXAMPLE = {"key": bytes(16), "body_hash": 0, "occurred_at": 0, "received_at": 0, "properties": [("", "")]}

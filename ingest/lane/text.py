@@ -1,4 +1,8 @@
-"""Kernels for the parts of an event: strings, numbers and times of the plainest forms; -1 when one is not plain."""
+"""Kernels for the parts of an event: strings, numbers and times of the plainest forms; -1 when one is not plain.
+
+A text is read eight bytes at a time, from any byte on: ``body[at]`` holds those that begin at ``at``. Behind its end a
+text has a NUL and eight bytes more; as a NUL is a part of nothing, no kernel here asks where the end is.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,17 @@ import numpy.typing as npt
 
 from core.compiled import compiled
 
-Bytes = npt.NDArray[np.uint8]
+U = np.uint64
+# Eight bytes from every byte on, and so each byte eight times: a view whose rows overlap.
+Eights = npt.NDArray[np.uint64]
 
-QUOTE, BACKSLASH, MINUS, POINT, COLON, ZERO, NINE = 34, 92, 45, 46, 58, 48, 57
-FIRST_PRINTABLE, LAST_PRINTABLE = 32, 126
+# What a text needs behind its end, with what may be read by mistake: kernels look sixteen bytes ahead.
+SLACK_BYTES = 64
+ONES, HIGHS, LOWS = U(0x0101010101010101), U(0x8080808080808080), U(0xFF)
+ALL = ~U(0)
+QUOTES, SLASHES, SPACES = U(0x2222222222222222), U(0x5C5C5C5C5C5C5C5C), U(0x2020202020202020)
+NOUGHTS, BEYOND_NINE = U(0x3030303030303030), U(0x7676767676767676)
+QUOTE, BACKSLASH, MINUS, POINT, COLON, ZERO, NINE, SPACE = 34, 92, 45, 46, 58, 48, 57, 32
 # Digits that a number may have on either side of its point, far within what the slow lane takes as a whole number.
 WHOLE_DIGITS_MAX = 18
 FRACTION_DIGITS_MAX = 38
@@ -18,88 +29,182 @@ PLAIN_FRACTION_DIGITS_MAX = 12
 DAY_US = 86_400_000_000
 NO_TIME = -(2**62)
 DAYS_BEFORE_MONTH = np.array([0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365], dtype=np.int64)
+# The minute that was read last: its sixteen bytes, and what they mean.
+MINUTE = 3
+
+
+def eights_of(data: bytearray) -> Eights:
+    """A text with its slack, as kernels read and write it."""
+    return np.ndarray((len(data) - 7,), np.uint64, data, strides=(1,))
+
+
+def pad(*texts: bytes | bytearray) -> bytearray:
+    """Some texts with slack behind each of them."""
+    return SLACK.join((*texts, b""))
+
+
+def padded(*texts: bytes) -> Eights:
+    """``pad``, as kernels read it."""
+    return eights_of(pad(*texts))
+
+
+SLACK = bytearray(SLACK_BYTES)
 
 
 @compiled
-def skip_space(data: Bytes, at: int, end: int, lines: bool) -> int:
+def byte_at(body: Eights, at: int) -> int:
+    """One byte."""
+    # An index without a sign needs no look at whether it counts from the end.
+    return np.int64(body[U(at)] & LOWS)  # type: ignore[return-value]
+
+
+@compiled
+def first_of(flags: np.uint64) -> int:
+    """Which byte is the first whose highest bit is set; 8 when none is."""
+    low = flags >> U(7)
+    return np.int64((((low - U(1)) & ~low & ONES) * ONES) >> U(56))  # type: ignore[return-value]
+
+
+@compiled
+def is_same(body: Eights, start: int, other: Eights, place: int, size: int) -> bool:
+    """Whether two stretches of bytes are equal."""
+    while size > 8:
+        if body[U(start)] != other[U(place)]:
+            return False
+        start, place, size = start + 8, place + 8, size - 8
+    return size == 0 or (body[U(start)] ^ other[U(place)]) << U(64 - 8 * size) == U(0)
+
+
+@compiled
+def put(into: Eights, at: int, body: Eights, start: int, size: int) -> int:
+    """Copy some bytes, and what follows them up to the next sixteen; where the next ones go."""
+    into[U(at)] = body[U(start)]
+    into[U(at + 8)] = body[U(start + 8)]
+    for i in range(16, size, 8):
+        into[U(at + i)] = body[U(start + i)]
+    return at + size
+
+
+@compiled
+def put_exactly(into: Eights, at: int, body: Eights, start: int, size: int) -> None:
+    """Copy some bytes and leave those behind them as they are."""
+    if size < 8:
+        # All bits are kept where nothing is to be copied, for which a shift would be too wide.
+        kept = (ALL << U(8 * size)) if size else ALL
+        into[U(at)] = (into[U(at)] & kept) | (body[U(start)] & ~kept)
+        return
+    for i in range(0, size - 8, 8):
+        into[U(at + i)] = body[U(start + i)]
+    into[U(at + size - 8)] = body[U(start + size - 8)]
+
+
+@compiled
+def skip_space(body: Eights, at: int, lines: bool) -> int:
     """The next place that is no white space; in ``lines``, a line's end is none."""
-    while at < end:
-        c = int(data[at])
-        if not (c == 32 or c == 9 or (not lines and (c == 10 or c == 13))):
-            break
+    c = byte_at(body, at)
+    while c == SPACE or c == 9 or (not lines and (c == 10 or c == 13)):
         at += 1
+        c = byte_at(body, at)
     return at
 
 
 @compiled
-def text_end(data: Bytes, at: int, end: int) -> int:
+def skip_spaces(body: Eights, at: int) -> int:
+    """Past at most eight spaces, without a branch that would have to guess how many there are."""
+    other = body[U(at)] ^ SPACES
+    # The lowest bit of a byte that differs, brought down to the byte's lowest.
+    other |= other >> U(4)
+    other |= other >> U(2)
+    other |= other >> U(1)
+    low = other & ONES
+    return at + np.int64((((low - U(1)) & ~low & ONES) * ONES) >> U(56))  # type: ignore[return-value]
+
+
+@compiled
+def flag_ends(eight: np.uint64) -> np.uint64:
+    """The highest bit of quotes, backslashes, control characters, and all beyond printable ASCII.
+
+    A byte may be flagged wrongly when one before it is flagged rightly: only the first counts.
+    """
+    quotes, slashes = eight ^ QUOTES, eight ^ SLASHES
+    flags = ((quotes - ONES) & ~quotes) | ((slashes - ONES) & ~slashes) | ((eight - SPACES) & ~eight)
+    return U((flags | eight | (eight + ONES)) & HIGHS)
+
+
+@compiled
+def text_end(body: Eights, at: int) -> int:
     """Where the string ends whose first byte is at ``at``: the place of its closing quote."""
-    while at < end:
-        c = int(data[at])
-        if c == QUOTE:
-            return at
-        if c < FIRST_PRINTABLE or c > LAST_PRINTABLE or c == BACKSLASH:
-            return -1
-        at += 1
-    return -1
+    flags = flag_ends(body[U(at)])
+    while flags == U(0):
+        at += 8
+        flags = flag_ends(body[U(at)])
+    stop = at + first_of(flags)
+    return stop if byte_at(body, stop) == QUOTE else -1
 
 
 @compiled
-def digits_end(data: Bytes, at: int, end: int) -> int:
+def flag_others(eight: np.uint64) -> np.uint64:
+    """``flag_ends`` for all that is no digit."""
+    digits = eight ^ NOUGHTS
+    return U(((digits + BEYOND_NINE) | digits) & HIGHS)
+
+
+@compiled
+def digits_end(body: Eights, at: int) -> int:
     """The first place from ``at`` that holds no digit."""
-    while at < end and ZERO <= int(data[at]) <= NINE:
-        at += 1
-    return at
+    flags = flag_others(body[U(at)])
+    while flags == U(0):
+        at += 8
+        flags = flag_others(body[U(at)])
+    return at + first_of(flags)
 
 
 @compiled
-def number_end(data: Bytes, at: int, end: int) -> int:
-    """Where a JSON number without an exponent ends; -1 for minus nought, whose text is not kept."""
+def number_end(body: Eights, at: int) -> tuple[int, int]:
+    """Where a JSON number without an exponent ends, and its point or end; -1 for minus nought, which is changed."""
     first = at
-    if at < end and int(data[at]) == MINUS:
+    if byte_at(body, at) == MINUS:
         at += 1
     whole = at
-    at = digits_end(data, at, end)
-    if at == whole or at - whole > WHOLE_DIGITS_MAX or (int(data[whole]) == ZERO and at - whole > 1):
-        return -1
-    if at < end and int(data[at]) == POINT:
-        fraction = at + 1
-        at = digits_end(data, fraction, end)
-        if at == fraction or at - fraction > FRACTION_DIGITS_MAX:
-            return -1
-    elif whole != first and int(data[whole]) == ZERO:
-        return -1
-    if at < end and (int(data[at]) | 32) == 101:
-        return -1
-    return at
+    at = digits_end(body, at)
+    leading = byte_at(body, whole) == ZERO
+    if at == whole or at - whole > WHOLE_DIGITS_MAX or (leading and at - whole > 1):
+        return -1, -1
+    point = at
+    if byte_at(body, at) == POINT:
+        at = digits_end(body, at + 1)
+        if at == point + 1 or at - point - 1 > FRACTION_DIGITS_MAX:
+            return -1, -1
+    elif whole != first and leading:
+        return -1, -1
+    if byte_at(body, at) | 32 == 101:
+        return -1, -1
+    return at, point
 
 
 @compiled
-def plain_size(data: Bytes, start: int, size: int) -> int:
+def plain_size(body: Eights, start: int, size: int) -> int:
     """How much of a number's text ``plain_quantity`` would leave; -1 when it would change or refuse it otherwise."""
-    end = start + size
-    if size == 0 or number_end(data, start, end) != end:
+    end, point = number_end(body, start)
+    if size == 0 or end != start + size:
         return -1
-    point = start
-    while point < end and int(data[point]) != POINT:
-        point += 1
     last = end
     if point < end:
-        while int(data[last - 1]) == ZERO:
+        while byte_at(body, last - 1) == ZERO:
             last -= 1
         if last == point + 1:
             last = point
         if last - point - 1 > PLAIN_FRACTION_DIGITS_MAX:
             return -1
-    if last - start == 2 and int(data[start]) == MINUS and int(data[start + 1]) == ZERO:
+    if last - start == 2 and byte_at(body, start) == MINUS and byte_at(body, start + 1) == ZERO:
         return -1
     return last - start
 
 
 @compiled
-def two_digits(data: Bytes, at: int) -> int:
+def two_digits(body: Eights, at: int) -> int:
     """The number that two digits write; far out of every range when they are none."""
-    high, low = int(data[at]) - ZERO, int(data[at + 1]) - ZERO
+    high, low = byte_at(body, at) - ZERO, byte_at(body, at + 1) - ZERO
     if high < 0 or high > 9 or low < 0 or low > 9:
         return 1_000
     return 10 * high + low
@@ -119,41 +224,68 @@ def days_since_1970(year: int, month: int, day: int) -> int:
 
 
 @compiled
-def zone_us(data: Bytes, at: int, end: int) -> int:
+def zone_us(body: Eights, at: int, end: int) -> int:
     """How far a zone is ahead of UTC: ``Z``, or hours and minutes with a colon between."""
-    if end - at == 1 and int(data[at]) == 90:
+    sign = byte_at(body, at)
+    if end - at == 1 and sign == 90:
         return 0
-    if end - at != 6 or int(data[at + 3]) != COLON or (int(data[at]) != MINUS and int(data[at]) != 43):
+    if end - at != 6 or byte_at(body, at + 3) != COLON or (sign != MINUS and sign != 43):
         return NO_TIME
-    hours, minutes = two_digits(data, at + 1), two_digits(data, at + 4)
+    hours, minutes = two_digits(body, at + 1), two_digits(body, at + 4)
     if hours > 23 or minutes > 59:
         return NO_TIME
     ahead_us = (hours * 60 + minutes) * 60_000_000
-    return -ahead_us if int(data[at]) == MINUS else ahead_us
+    return -ahead_us if sign == MINUS else ahead_us
 
 
 @compiled
-def read_instant(data: Bytes, start: int, size: int) -> int:
+def read_minute(body: Eights, start: int) -> int:
+    """Microseconds since 1970 of ``YYYY-MM-DDTHH:MM``, or ``NO_TIME``."""
+    marks = byte_at(body, start + 4) == MINUS and byte_at(body, start + 7) == MINUS
+    if not (marks and byte_at(body, start + 10) == 84 and byte_at(body, start + 13) == COLON):
+        return NO_TIME
+    year = 100 * two_digits(body, start) + two_digits(body, start + 2)
+    days = days_since_1970(year, two_digits(body, start + 5), two_digits(body, start + 8))
+    hour, minute = two_digits(body, start + 11), two_digits(body, start + 14)
+    if days == NO_TIME or hour > 23 or minute > 59:
+        return NO_TIME
+    return days * DAY_US + (hour * 60 + minute) * 60_000_000
+
+
+@compiled
+def read_fraction(body: Eights, at: int, count: int) -> int:
+    """Microseconds that up to nine digits behind a point write; what is finer is cut off."""
+    digits = body[U(at)] ^ NOUGHTS
+    if count < 8:
+        digits &= (U(1) << U(8 * count)) - U(1)
+    digits = (digits * U(10) + (digits >> U(8))) & U(0x00FF00FF00FF00FF)
+    digits = (digits * U(100) + (digits >> U(16))) & U(0x0000FFFF0000FFFF)
+    digits = (digits * U(10_000) + (digits >> U(32))) & U(0xFFFFFFFF)
+    return np.int64(digits) // 100  # type: ignore[return-value]
+
+
+@compiled
+def read_instant(body: Eights, start: int, size: int, minute: Eights) -> int:
     """Microseconds since 1970 of ``YYYY-MM-DDTHH:MM:SS[.f]`` with a zone, or ``NO_TIME``."""
     if size < 20 or size > 40:
         return NO_TIME
-    marks = int(data[start + 4]) == MINUS and int(data[start + 7]) == MINUS and int(data[start + 10]) == 84
-    if not (marks and int(data[start + 13]) == COLON and int(data[start + 16]) == COLON):
+    if body[U(start)] != minute[0] or body[U(start + 8)] != minute[1]:
+        # The events of a request are of the same minute, mostly.
+        minute_us = read_minute(body, start)
+        if minute_us == NO_TIME:
+            return NO_TIME
+        minute[0], minute[1], minute[2] = body[U(start)], body[U(start + 8)], U(minute_us)
+    second = two_digits(body, start + 17)
+    if byte_at(body, start + 16) != COLON or second > 59:
         return NO_TIME
-    year = 100 * two_digits(data, start) + two_digits(data, start + 2)
-    days = days_since_1970(year, two_digits(data, start + 5), two_digits(data, start + 8))
-    hour, minute, second = two_digits(data, start + 11), two_digits(data, start + 14), two_digits(data, start + 17)
-    if days == NO_TIME or hour > 23 or minute > 59 or second > 59:
-        return NO_TIME
-    at, end, fraction_us = start + 19, start + size, 0
-    if int(data[at]) == POINT:
-        stop = digits_end(data, at + 1, end)
+    at, fraction_us = start + 19, 0
+    if byte_at(body, at) == POINT:
+        stop = digits_end(body, at + 1)
         if stop == at + 1 or stop - at - 1 > 9:
             return NO_TIME
-        for place in range(at + 1, at + 7):
-            fraction_us = 10 * fraction_us + (int(data[place]) - ZERO if place < stop else 0)
+        fraction_us = read_fraction(body, at + 1, stop - at - 1)
         at = stop
-    ahead_us = zone_us(data, at, end)
+    ahead_us = zone_us(body, at, start + size)
     if ahead_us == NO_TIME:
         return NO_TIME
-    return days * DAY_US + ((hour * 60 + minute) * 60 + second) * 1_000_000 + fraction_us - ahead_us
+    return np.int64(minute[2]) + second * 1_000_000 + fraction_us - ahead_us  # type: ignore[return-value]

@@ -1,7 +1,7 @@
-"""XXH3, 64 and 128 bits, without a seed: kernels of the published algorithm, for texts that lie in 64-bit words.
+"""XXH3, 64 and 128 bits, without a seed: kernels of the published algorithm.
 
 https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md. Texts are at least 4 bytes long; the 128-bit form is for
-up to 240. They begin on a word and are followed by a word that may be read. Little-endian processors only.
+up to 240. Little-endian processors only.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.compiled import compiled
-
-Words = npt.NDArray[np.uint64]
+from ingest.lane.text import Eights, U
 
 LONG_FROM = 240
 SECRET = bytes.fromhex(
@@ -24,7 +23,6 @@ assert len(SECRET) == 192, "the secret has 192 bytes"
 # The secret's eight bytes at each of its offsets.
 KEYS = np.array([int.from_bytes(SECRET[i : i + 8], "little") for i in range(185)], dtype=np.uint64)
 
-U = np.uint64
 LOW_32 = U(0xFFFFFFFF)
 P32_1, P32_2, P32_3 = U(0x9E3779B1), U(0x85EBCA77), U(0xC2B2AE3D)
 P1, P2, P3 = U(0x9E3779B185EBCA87), U(0xC2B2AE3D27D4EB4F), U(0x165667B19E3779F9)
@@ -34,19 +32,15 @@ START = np.array([P32_3, P1, P2, P3, P4, P32_2, P5, P32_1], dtype=np.uint64)
 
 
 @compiled
-def read64(words: Words, at: int) -> np.uint64:
+def read64(text: Eights, at: int) -> np.uint64:
     """Eight bytes at any offset."""
-    place = at >> 3
-    shift = U((at & 7) << 3)
-    if shift == U(0):
-        return U(words[place])
-    return U((words[place] >> shift) | (words[place + 1] << (U(64) - shift)))
+    return U(text[U(at)])
 
 
 @compiled
-def read32(words: Words, at: int) -> np.uint64:
+def read32(text: Eights, at: int) -> np.uint64:
     """Four bytes at any offset."""
-    return read64(words, at) & LOW_32
+    return read64(text, at) & LOW_32
 
 
 @compiled
@@ -88,63 +82,63 @@ def turn(h: np.uint64, by: np.uint64) -> np.uint64:
 
 
 @compiled
-def mix16(words: Words, at: int, key: int) -> np.uint64:
+def mix16(text: Eights, at: int, key: int) -> np.uint64:
     """Sixteen bytes with sixteen of the secret."""
-    return fold(read64(words, at) ^ KEYS[key], read64(words, at + 8) ^ KEYS[key + 8])
+    return fold(read64(text, at) ^ KEYS[key], read64(text, at + 8) ^ KEYS[key + 8])
 
 
 @compiled
-def hash64(words: Words, size: int) -> np.uint64:
+def hash64(text: Eights, size: int) -> np.uint64:
     """XXH3-64 of the first ``size`` bytes."""
     if size > LONG_FROM:
-        return hash64_long(words, size)
+        return hash64_long(text, size)
     length = U(size)
     if size <= 8:
-        h = (read32(words, size - 4) + (read32(words, 0) << U(32))) ^ KEYS[8] ^ KEYS[16]
+        h = (read32(text, size - 4) + (read32(text, 0) << U(32))) ^ KEYS[8] ^ KEYS[16]
         h ^= turn(h, U(49)) ^ turn(h, U(24))
         h *= MX2
         h ^= (h >> U(35)) + length
         h *= MX2
         return U(h ^ (h >> U(28)))
     if size <= 16:
-        low = read64(words, 0) ^ KEYS[24] ^ KEYS[32]
-        high = read64(words, size - 8) ^ KEYS[40] ^ KEYS[48]
+        low = read64(text, 0) ^ KEYS[24] ^ KEYS[32]
+        high = read64(text, size - 8) ^ KEYS[40] ^ KEYS[48]
         return avalanche(length + swap(low) + high + fold(low, high))
     h = length * P1
     if size <= 128:
         for i in range((size - 1) // 32, -1, -1):
-            h += mix16(words, 16 * i, 32 * i)
-            h += mix16(words, size - 16 * (i + 1), 32 * i + 16)
+            h += mix16(text, 16 * i, 32 * i)
+            h += mix16(text, size - 16 * (i + 1), 32 * i + 16)
         return avalanche(h)
     for i in range(8):
-        h += mix16(words, 16 * i, 16 * i)
+        h += mix16(text, 16 * i, 16 * i)
     h = avalanche(h)
     for i in range(8, size // 16):
-        h += mix16(words, 16 * i, 16 * (i - 8) + 3)
-    return avalanche(h + mix16(words, size - 16, 119))
+        h += mix16(text, 16 * i, 16 * (i - 8) + 3)
+    return avalanche(h + mix16(text, size - 16, 119))
 
 
 @compiled
-def stripe(sums: Words, words: Words, at: int, key: int) -> None:
+def stripe(sums: npt.NDArray[np.uint64], text: Eights, at: int, key: int) -> None:
     """Add 64 bytes to the eight sums."""
     for i in range(8):
-        data = read64(words, at + 8 * i)
+        data = read64(text, at + 8 * i)
         keyed = data ^ KEYS[key + 8 * i]
         sums[i ^ 1] += data
         sums[i] += (keyed & LOW_32) * (keyed >> U(32))
 
 
 @compiled
-def hash64_long(words: Words, size: int) -> np.uint64:
+def hash64_long(text: Eights, size: int) -> np.uint64:
     """XXH3-64 of more than 240 bytes."""
     sums = START.copy()
     stripes = (size - 1) // 64
     for i in range(stripes):
-        stripe(sums, words, 64 * i, 8 * (i % 16))
+        stripe(sums, text, 64 * i, 8 * (i % 16))
         if i % 16 == 15:
             for j in range(8):
                 sums[j] = (sums[j] ^ (sums[j] >> U(47)) ^ KEYS[128 + 8 * j]) * P32_1
-    stripe(sums, words, size - 64, 121)
+    stripe(sums, text, size - 64, 121)
     h = U(size) * P1
     for i in range(4):
         h += fold(sums[2 * i] ^ KEYS[11 + 16 * i], sums[2 * i + 1] ^ KEYS[19 + 16 * i])
@@ -153,27 +147,27 @@ def hash64_long(words: Words, size: int) -> np.uint64:
 
 @compiled
 def mix32(
-    low: np.uint64, high: np.uint64, words: Words, first: int, second: int, key: int
+    low: np.uint64, high: np.uint64, text: Eights, first: int, second: int, key: int
 ) -> tuple[np.uint64, np.uint64]:
     """Twice sixteen bytes into a 128-bit sum."""
-    low = (low + mix16(words, first, key)) ^ (read64(words, second) + read64(words, second + 8))
-    high = (high + mix16(words, second, key + 16)) ^ (read64(words, first) + read64(words, first + 8))
+    low = (low + mix16(text, first, key)) ^ (read64(text, second) + read64(text, second + 8))
+    high = (high + mix16(text, second, key + 16)) ^ (read64(text, first) + read64(text, first + 8))
     return low, high
 
 
 @compiled
-def hash128_short(words: Words, size: int) -> tuple[np.uint64, np.uint64]:
+def hash128_short(text: Eights, size: int) -> tuple[np.uint64, np.uint64]:
     """XXH3-128 of 4 to 16 bytes."""
     length = U(size)
     if size <= 8:
-        keyed = (read32(words, 0) + (read32(words, size - 4) << U(32))) ^ KEYS[16] ^ KEYS[24]
+        keyed = (read32(text, 0) + (read32(text, size - 4) << U(32))) ^ KEYS[16] ^ KEYS[24]
         low, high = multiply(keyed, P1 + (length << U(2)))
         high += low << U(1)
         low ^= high >> U(3)
         low ^= low >> U(35)
         low *= MX2
         return low ^ (low >> U(28)), avalanche(high)
-    first, last = read64(words, 0), read64(words, size - 8)
+    first, last = read64(text, 0), read64(text, size - 8)
     low, high = multiply(first ^ last ^ KEYS[32] ^ KEYS[40], P1)
     low += (length - U(1)) << U(54)
     last ^= KEYS[48] ^ KEYS[56]
@@ -184,20 +178,20 @@ def hash128_short(words: Words, size: int) -> tuple[np.uint64, np.uint64]:
 
 
 @compiled
-def hash128(words: Words, size: int) -> tuple[np.uint64, np.uint64]:
+def hash128(text: Eights, size: int) -> tuple[np.uint64, np.uint64]:
     """The low and the high half of XXH3-128 of the first ``size`` bytes, of which there are at most 240."""
     if size <= 16:
-        return hash128_short(words, size)
+        return hash128_short(text, size)
     low, high = U(size) * P1, U(0)
     if size <= 128:
         for i in range((size - 1) // 32, -1, -1):
-            low, high = mix32(low, high, words, 16 * i, size - 16 * (i + 1), 32 * i)
+            low, high = mix32(low, high, text, 16 * i, size - 16 * (i + 1), 32 * i)
     else:
         for i in range(0, 128, 32):
-            low, high = mix32(low, high, words, i, i + 16, i)
+            low, high = mix32(low, high, text, i, i + 16, i)
         low, high = avalanche(low), avalanche(high)
         for i in range(128, size - 31, 32):
-            low, high = mix32(low, high, words, i, i + 16, i - 125)
-        low, high = mix32(low, high, words, size - 16, size - 32, 103)
+            low, high = mix32(low, high, text, i, i + 16, i - 125)
+        low, high = mix32(low, high, text, size - 16, size - 32, 103)
     mixed = low * P1 + high * P4 + U(size) * P2
     return avalanche(low + high), U(0) - avalanche(mixed)
