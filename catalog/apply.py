@@ -15,8 +15,9 @@ from catalog.diff import Books, Diff, diff_document, load_books
 from catalog.document import read_catalog, refuse_problems
 from catalog.merchants import write_merchants
 from catalog.meters import write_meters
+from catalog.overrides import BilledDays, OverridePlaces, billed_days, write_overrides
 from catalog.plans import PricePlaces, billed_prices, write_plans, write_prices
-from catalog.subscriptions import SubscriptionPlaces, write_subscriptions
+from catalog.subscriptions import SubscriptionPlaces, load_subscriptions, write_subscriptions
 from catalog.version import bump, current_version, lock_version
 from core.db import transaction
 from core.errors import Conflict, Problem
@@ -75,13 +76,24 @@ def look(connection: Connection, declarations: Iterable[Declaration]) -> list[tu
         diff = diff_document(declaration, books)
         problems += within(declaration, find_problems(declaration, books))
         price_ids = [change.current.row_id for change in diff.prices if change.current]
-        conflicts += within(declaration, find_conflicts(diff, books, billed_prices(connection, price_ids)))
+        billed, days = billed_prices(connection, price_ids), days_billed(connection, diff, books)
+        conflicts += within(declaration, find_conflicts(diff, books, billed, days))
         found.append((diff, books))
     refuse_problems(problems)
     if conflicts:
         message = "the catalog clashes with what exists; nothing was changed"
         raise Conflict(conflicts[0].code, message, problems=tuple(conflicts))
     return found
+
+
+def days_billed(connection: Connection, diff: Diff, books: Books) -> BilledDays:
+    """What was billed to the subscriptions that would get prices of their own."""
+    changed = {change.declared.subscription for change in diff.overrides} & books.subscriptions.keys()
+    zones: dict[str, tuple[str, str]] = {}
+    for code in changed:
+        known = books.subscriptions[code]
+        zones[known.row_id] = (code, zone_of(books.customers[known.value.customer].value, None))
+    return billed_days(connection, zones)
 
 
 def within(declaration: Declaration, problems: Iterable[Problem]) -> Iterable[Problem]:
@@ -105,6 +117,12 @@ def write_diff(connection: Connection, version: int, diff: Diff, books: Books) -
     zones |= {who.key: zone_of(who, books.customers.get(who.key)) for who in declaration.customers}
     places = SubscriptionPlaces(customer_ids, zones, plan_ids)
     write_subscriptions(connection, merchant_id, version, diff.subscriptions, places)
+    if diff.overrides:
+        running = load_subscriptions(connection, merchant_id)
+        currencies |= {code: known.value.currency for code, known in books.plans.items() if code not in currencies}
+        paid_in = {code: currencies[known.value.plan] for code, known in running.items()}
+        own = OverridePlaces(ids(running), paid_in, meter_ids)
+        write_overrides(connection, merchant_id, version, diff.overrides, own)
 
 
 def ids(known: Mapping[str, Known[D]]) -> dict[str, str]:

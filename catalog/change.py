@@ -8,7 +8,7 @@ from typing import Generic, Literal, TypeVar
 
 D = TypeVar("D")
 
-Kind = Literal["merchant", "meter", "plan", "price", "customer", "subscription"]
+Kind = Literal["merchant", "meter", "plan", "price", "customer", "subscription", "override"]
 Says = Mapping[str, str | None]
 
 

@@ -10,9 +10,11 @@ from typing import NamedTuple
 
 import orjson
 
+from catalog.check_overrides import override_problems
 from catalog.declaration import Declaration, PlanDeclaration
 from catalog.diff import Books, Diff
 from catalog.meter_fit import unfit
+from catalog.overrides import BilledDays, override_conflicts
 from catalog.plans import price_code
 from catalog.price import currencies_of
 from catalog.price_versions import version_conflicts
@@ -47,6 +49,7 @@ def find_problems(declaration: Declaration, books: Books) -> Iterator[Problem]:
             )
     yield from unpayable(declaration, books, payable, currencies)
     yield from unfit(declaration, books)
+    yield from override_problems(declaration, books, meters_sold(declaration, books))
 
 
 def payable_in(declaration: Declaration, books: Books) -> dict[str, frozenset[str]]:
@@ -86,11 +89,12 @@ def declared_and_known_plans(declaration: Declaration, books: Books) -> dict[str
     return {code: known.value for code, known in books.plans.items()} | {plan.code: plan for plan in declaration.plans}
 
 
-def find_conflicts(diff: Diff, books: Books, billed: Collection[str]) -> Iterator[Problem]:
+def find_conflicts(diff: Diff, books: Books, billed: Collection[str], days: BilledDays) -> Iterator[Problem]:
     """Changes that are right in form, but would make old invoices wrong; ``billed`` are price ids."""
     yield from plan_conflicts(diff)
     yield from price_conflicts(diff, billed)
     yield from version_conflicts(diff, books)
+    yield from override_conflicts(diff.overrides, days)
     yield from customer_conflicts(diff, books)
     yield from end_conflicts(diff)
     yield from overlaps(diff.declaration, books)

@@ -67,6 +67,17 @@ class CustomerDeclaration:
 
 
 @dataclass(frozen=True, slots=True)
+class OverrideDeclaration:
+    """What a meter costs one subscription, in periods that begin on days from ``price.effective_from`` to ``until``.
+
+    The last is the first day without it; ``None`` for either is without bound.
+    """
+
+    price: PriceDeclaration
+    until: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SubscriptionDeclaration:
     """From the first instant of ``start`` to that of ``end``, days in the customer's zone; monthly from ``start``."""
 
@@ -74,6 +85,7 @@ class SubscriptionDeclaration:
     plan: str
     start: date
     end: date | None = None
+    prices: tuple[OverrideDeclaration, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

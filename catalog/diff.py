@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from catalog import customers, merchants, meters, plans, subscriptions
+from catalog import customers, merchants, meters, overrides, plans, subscriptions
 from catalog.change import Change, Known, compare
 from catalog.declaration import (
     CustomerDeclaration,
@@ -18,6 +18,7 @@ from catalog.declaration import (
     PlanDeclaration,
     SubscriptionDeclaration,
 )
+from catalog.overrides import Override
 from catalog.plans import PlanPrice
 
 
@@ -31,6 +32,7 @@ class Books:
     prices: Mapping[str, Known[PlanPrice]] = field(default_factory=dict)
     customers: Mapping[str, Known[CustomerDeclaration]] = field(default_factory=dict)
     subscriptions: Mapping[str, Known[SubscriptionDeclaration]] = field(default_factory=dict)
+    overrides: Mapping[str, Known[Override]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +46,20 @@ class Diff:
     prices: tuple[Change[PlanPrice], ...] = ()
     customers: tuple[Change[CustomerDeclaration], ...] = ()
     subscriptions: tuple[Change[SubscriptionDeclaration], ...] = ()
+    overrides: tuple[Change[Override], ...] = ()
 
     @property
     def changes(self) -> tuple[Change[Any], ...]:
         """All of them in one row."""
-        return self.merchants + self.meters + self.plans + self.prices + self.customers + self.subscriptions
+        sold = self.merchants + self.meters + self.plans + self.prices
+        return sold + self.customers + self.subscriptions + self.overrides
 
     @property
     def unchanged(self) -> int:
         """How many declared things are in the books just so."""
         declared = self.declaration
         prices = sum(len(plan.prices) for plan in declared.plans)
+        prices += sum(len(wish.prices) for wish in declared.subscriptions)
         lists = (declared.meters, declared.plans, declared.customers, declared.subscriptions)
         return 1 + prices + sum(map(len, lists)) - len(self.changes)
 
@@ -65,13 +70,16 @@ def load_books(connection: Connection, merchant_code: str) -> Books:
     if not merchant:
         return Books()
     merchant_id = merchant[merchant_code].row_id
+    running = subscriptions.load_subscriptions(connection, merchant_id)
+    names = {known.row_id: code for code, known in running.items()}
     return Books(
         merchant,
         meters.load_meters(connection, merchant_id),
         plans.load_plans(connection, merchant_id),
         plans.load_prices(connection, merchant_id),
         customers.load_customers(connection, merchant_id),
-        subscriptions.load_subscriptions(connection, merchant_id),
+        running,
+        overrides.load_overrides(connection, merchant_id, names),
     )
 
 
@@ -81,6 +89,10 @@ def diff_document(declaration: Declaration, books: Books) -> Diff:
     for index, plan in enumerate(declaration.plans):
         declared = [PlanPrice(plan.code, price) for price in plan.prices]
         prices += compare(plans.price_naming(index), declared, books.prices)
+    special: list[Change[Override]] = []
+    for index, wish in enumerate(declaration.subscriptions):
+        if wish.prices:
+            special += compare(overrides.override_naming(index), overrides.overrides_of(wish), books.overrides)
     return Diff(
         declaration,
         tuple(compare(merchants.NAMING, [declaration.merchant], books.merchant)),
@@ -89,4 +101,5 @@ def diff_document(declaration: Declaration, books: Books) -> Diff:
         tuple(prices),
         tuple(compare(customers.NAMING, declaration.customers, books.customers)),
         tuple(compare(subscriptions.NAMING, declaration.subscriptions, books.subscriptions)),
+        tuple(special),
     )

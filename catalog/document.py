@@ -13,6 +13,7 @@ from catalog.declaration import (
     Declaration,
     MerchantDeclaration,
     MeterDeclaration,
+    OverrideDeclaration,
     PlanDeclaration,
     PriceDeclaration,
     SubscriptionDeclaration,
@@ -108,10 +109,15 @@ def refuse_repeats_within(fields: Fields, found: Declaration, meters_count: int)
             for place, price in enumerate(plan.prices)
         ]
     named += [(f"customers[{index}].key", ("customer", who.key)) for index, who in enumerate(found.customers)]
-    named += [
-        (f"subscriptions[{index}]", ("subscription", what.customer, what.plan, what.start))
-        for index, what in enumerate(found.subscriptions)
-    ]
+    for index, what in enumerate(found.subscriptions):
+        named.append((f"subscriptions[{index}]", ("subscription", what.customer, what.plan, what.start)))
+        named += [
+            (
+                f"subscriptions[{index}].prices[{place}]",
+                ("override", index, said.price.meter, said.price.effective_from),
+            )
+            for place, said in enumerate(what.prices)
+        ]
     refuse_repeats(fields.faults, ((fields.at(path), name) for path, name in named))
 
 
@@ -219,7 +225,17 @@ def read_subscription(fields: Fields) -> SubscriptionDeclaration:
         plan=fields.code("plan"),
         start=start or date.min,
         end=end,
+        prices=fields.each("prices", read_override, PRICES_MAX),
     )
+
+
+def read_override(fields: Fields) -> OverrideDeclaration:
+    """An entry of a subscription's ``prices``: a price, its meter, and from which day until which it holds."""
+    until = read_day(fields, "until")
+    price = read_plan_price(fields)
+    if until and price.effective_from and until <= price.effective_from:
+        fields.fault("until", "end_before_start", "must be after 'from': it is the first day without the price")
+    return OverrideDeclaration(price, until)
 
 
 def read_day(fields: Fields, name: str) -> date | None:

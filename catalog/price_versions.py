@@ -43,9 +43,10 @@ def load_pins(connection: Connection, version: int) -> pl.DataFrame:
 
 
 def with_versions(priced: pl.DataFrame, pins: pl.DataFrame) -> pl.DataFrame:
-    """Of subscriptions times all versions of their prices (``effective_from``) those that each has, and when.
+    """Of subscriptions times all versions of their prices (``effective_from``) those that each has.
 
-    Adds ``priced_from`` and ``priced_until``: periods that begin within them are charged by the row; null has no end.
+    ``effective_from`` goes, and ``holds_from`` comes: the day from which the row holds, until the next one does; null
+    for ever since.
     """
     pinned = priced.join(pins, on=[*OWNER, "effective_from"], maintain_order="left")
     sold = pl.col("effective_from") <= pl.col("anchor")
@@ -57,10 +58,45 @@ def with_versions(priced: pl.DataFrame, pins: pl.DataFrame) -> pl.DataFrame:
         .with_columns(holds_from=pl.lit(None, dtype=pl.Date))
     )
     both = pl.concat([first.select(*priced.columns, "holds_from"), pinned.select(*priced.columns, "holds_from")])
-    spans = both.sort(*OWNER, "holds_from", nulls_last=False).with_columns(
-        holds_until=pl.col("holds_from").shift(-1).over(OWNER)
+    return both.drop("effective_from")
+
+
+def with_overrides(spans: pl.DataFrame, overrides: pl.DataFrame) -> pl.DataFrame:
+    """The rows of ``with_versions``, and in their place those of overrides within their days.
+
+    ``overrides`` has the same columns, ``holds_from`` never null, and ``holds_until``. The override that began last
+    decides; where it has ended, the plan's price holds again.
+    """
+    touched = spans.join(overrides, on=OWNER, how="semi")
+    begun = overrides.sort(*OWNER, "holds_from").with_columns(next=pl.col("holds_from").shift(-1).over(OWNER))
+    over = (pl.col("holds_until") < pl.col("next")).fill_null(pl.col("holds_until").is_not_null())
+    points = pl.concat(
+        [
+            touched.select(*OWNER, day=pl.col("holds_from").fill_null(ALWAYS), plan_price="price_id"),
+            begun.select(*OWNER, day="holds_from", own_price="price_id"),
+            begun.filter(over).select(*OWNER, day="holds_until", own_price=pl.lit("")),
+        ],
+        how="diagonal",
     )
-    return with_instants(spans).drop("effective_from", "holds_from", "holds_until")
+    prices = ("plan_price", "own_price")
+    days = points.group_by(*OWNER, "day").agg(pl.col(name).drop_nulls().last() for name in prices).sort(*OWNER, "day")
+    known = days.with_columns(pl.col(name).forward_fill().over(OWNER) for name in prices)
+    chosen = pl.when(pl.col("own_price").fill_null("") != "").then("own_price").otherwise("plan_price")
+    since = pl.when(pl.col("day") > ALWAYS).then("day")
+    held = known.select(*OWNER, holds_from=since, price_id=chosen)
+    either = pl.concat([touched, overrides.select(touched.columns)]).drop("holds_from").unique([*OWNER, "price_id"])
+    found = held.join(either, on=[*OWNER, "price_id"]).select(spans.columns)
+    return pl.concat([spans.join(overrides, on=OWNER, how="anti"), found])
+
+
+def with_ends(spans: pl.DataFrame) -> pl.DataFrame:
+    """Add ``priced_from`` and ``priced_until`` in place of ``holds_from``.
+
+    Periods that begin within them are charged by the row; null has no end.
+    """
+    ordered = spans.sort(*OWNER, "holds_from", nulls_last=False)
+    with_days = ordered.with_columns(holds_until=pl.col("holds_from").shift(-1).over(OWNER))
+    return with_instants(with_days).drop("holds_from", "holds_until")
 
 
 def day_number() -> pl.Expr:

@@ -8,9 +8,10 @@ import polars as pl
 from sqlalchemy import Connection, select
 
 from catalog.price import price_text
-from catalog.price_versions import load_pins, with_versions
+from catalog.price_versions import load_pins, with_ends, with_overrides, with_versions
 from catalog.read_frame import read_frame
-from catalog.tables import meters, plans, prices
+from catalog.tables import meters, plans, price_overrides, prices
+from catalog.tables import subscriptions as subscription_rows
 from catalog.version import current_version, holds_at
 from core.frames import Schema, checked
 
@@ -75,6 +76,14 @@ PRICES: Schema = {
 }
 
 
+OWN_PRICES: Schema = {
+    "subscription_id": pl.String(),
+    **{name: kind for name, kind in PRICES.items() if name != "effective_from"},
+    "holds_from": pl.Date(),
+    "holds_until": pl.Date(),
+}
+
+
 def load_priced_subscriptions(connection: Connection, version: int) -> pl.DataFrame:
     """All subscriptions times the prices of their plans, as of a catalog version: ``PRICED_SUBSCRIPTIONS``.
 
@@ -83,9 +92,12 @@ def load_priced_subscriptions(connection: Connection, version: int) -> pl.DataFr
     sorted by merchant, subscription and price.
     """
     assert 0 <= version <= current_version(connection), f"catalog version {version} is not written yet"
-    priced = every_version(connection, version, load_subscriptions(connection, version))
-    if priced.select("subscription_id", "meter_id").is_duplicated().any():
-        priced = with_versions(priced, load_pins(connection, version))
+    subscriptions = load_subscriptions(connection, version)
+    priced, own = every_version(connection, version, subscriptions), load_own_prices(connection, version)
+    if own.height or priced.select("subscription_id", "meter_id").is_duplicated().any():
+        spans = with_versions(priced, load_pins(connection, version))
+        own = with_anchors(subscriptions).join(own, on=["subscription_id", "plan_id"])
+        priced = with_ends(with_overrides(spans, own) if own.height else spans)
     else:
         ever = pl.lit(None, dtype=INSTANT)
         priced = priced.with_columns(priced_from=ever, priced_until=ever)
@@ -107,14 +119,14 @@ def load_subscriptions(connection: Connection, version: int) -> pl.DataFrame:
 def every_version(connection: Connection, version: int, subscriptions: pl.DataFrame) -> pl.DataFrame:
     """Subscriptions with every version of the prices of their plans."""
     prices = load_prices(connection, version)
-    return subscriptions.join(anchors(subscriptions), on=["zone", "starts_at"]).join(prices, on="plan_id")
+    return with_anchors(subscriptions).join(prices, on="plan_id")
 
 
-def anchors(subscriptions: pl.DataFrame) -> pl.DataFrame:
-    """The local day of each start. Many subscriptions share few starts, so each is worked out once, in Python."""
+def with_anchors(subscriptions: pl.DataFrame) -> pl.DataFrame:
+    """Add the local day of each start. Many share few starts, so each is worked out once, in Python."""
     starts = subscriptions.select("zone", "starts_at").unique()
     days = [starts_at.astimezone(ZoneInfo(zone)).date() for zone, starts_at in starts.iter_rows()]
-    return starts.with_columns(pl.Series("anchor", days, pl.Date()))
+    return subscriptions.join(starts.with_columns(pl.Series("anchor", days, pl.Date())), on=["zone", "starts_at"])
 
 
 def load_prices(connection: Connection, version: int) -> pl.DataFrame:
@@ -138,3 +150,31 @@ def load_prices(connection: Connection, version: int) -> pl.DataFrame:
     )
     rows = [(*row[:-1], price_text(row.definition)) for row in connection.execute(statement)]
     return pl.DataFrame(rows, schema=PRICES, orient="row")
+
+
+def load_own_prices(connection: Connection, version: int) -> pl.DataFrame:
+    """The prices of single subscriptions, as of ``version``: a frame of ``OWN_PRICES``."""
+    own = price_overrides.c
+    statement = (
+        select(
+            own.subscription_id,
+            plans.c.plan_id,
+            plans.c.code.label("plan"),
+            own.currency,
+            own.price_id,
+            own.meter_id,
+            meters.c.code.label("meter"),
+            meters.c.aggregation,
+            own.model,
+            own.definition,
+            own.holds_from,
+            own.holds_until,
+        )
+        .join(subscription_rows, subscription_rows.c.subscription_id == own.subscription_id)
+        .join(plans, plans.c.plan_id == subscription_rows.c.plan_id)
+        .join(meters, meters.c.meter_id == own.meter_id)
+        .where(holds_at(price_overrides, version), holds_at(meters, version))
+    )
+    found = [row._asdict() for row in connection.execute(statement)]
+    rows = [row | {"definition": price_text(row["definition"])} for row in found]
+    return pl.DataFrame(rows, schema=OWN_PRICES)

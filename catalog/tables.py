@@ -173,6 +173,32 @@ price_pins = Table(
     ),
 )
 
+# What single subscriptions pay instead of the price of their plan, in periods that begin within the days.
+price_overrides = Table(
+    "price_overrides",
+    metadata,
+    # As of prices: a changed one is a new row with a new id.
+    Column("price_id", Text, primary_key=True),
+    Column("subscription_id", Text, ForeignKey("subscriptions.subscription_id"), nullable=False),
+    Column("merchant_id", Text, ForeignKey("merchants.merchant_id"), nullable=False, index=True),
+    Column("meter_id", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("definition", JSONB, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("holds_from", Date, nullable=False),
+    Column("holds_until", Date, nullable=True),
+    Column("from_version", BigInteger, nullable=False),
+    Column("until_version", BigInteger, nullable=True),
+    Index(
+        "uq_price_overrides_live",
+        "subscription_id",
+        "meter_id",
+        "holds_from",
+        unique=True,
+        postgresql_where=text("until_version is null"),
+    ),
+)
+
 subscriptions = Table(
     "subscriptions",
     metadata,

@@ -117,7 +117,8 @@ def moving_to(connection: Connection, wish: Wish, version: int) -> tuple[pl.Data
     at = pl.col("zone").replace_strict(zones, return_dtype=INSTANT)
     has = (pl.col("priced_from") <= at).fill_null(value=True) & (at < pl.col("priced_until")).fill_null(value=True)
     runs = (pl.col("ends_at") > at).fill_null(value=True)
-    on_day = priced.filter(has, runs)
+    # A price that a subscription has of its own stands: it is not the plan's.
+    on_day = priced.filter(has, runs).join(versions, on=["subscription_id", "price_id"], how="semi")
     moved = on_day.join(target, on=["subscription_id", "price_id"], how="anti", maintain_order="left")
     return moved, chosen_currency(target)
 
