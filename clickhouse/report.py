@@ -4,35 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
 
 import polars as pl
 
+from clickhouse.bucket_sql import NEEDS_JOIN, Grain, corrected_sql, plain_sql
 from clickhouse.client import UsageStore
+from clickhouse.errors import UsageStoreError
 
-Grain = Literal["minute", "hour", "day", "month", "total"]
+__all__ = ["EARLIEST", "LATEST", "ROWS_MAX", "Grain", "UsageQuestion", "usage_by"]
 
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(2106, 1, 1, tzinfo=UTC)
 ROWS_MAX = 1_000_000
 
-_BUCKETS = """
-    SELECT
-        toString(merchant_id) AS merchant_id, customer_id, subject, toString(meter_id) AS meter_id,
-        toString(meter) AS meter, toString(aggregation) AS aggregation,
-        toDateTime64(starts_at, 6, 'UTC') AS starts_at, toString(group_key) AS group_key, events, quantity
-    FROM usage_buckets(
-        grain = {{grain:String}}, zone = {{zone:String}}, by_group = {{by_group:Bool}},
-        since = {{since:DateTime('UTC')}}, until = {{until:DateTime('UTC')}})
-    WHERE {where}
-    ORDER BY merchant_id, subject, meter, starts_at, group_key
-    LIMIT {{limit:UInt64}}
-"""
-
 
 @dataclass(frozen=True, slots=True)
 class UsageQuestion:
-    """Which usage to show. Empty lists mean all; ``since`` and ``until`` are half-open and cut to whole minutes."""
+    """Which usage to show. Empty lists mean all; ``since`` and ``until`` are half-open and cut to whole minutes.
+
+    Rows lie in the order of merchants and customer ids: without ``customer_ids`` all of a merchant's are read.
+    """
 
     grain: Grain = "day"
     zone: str = "UTC"
@@ -40,9 +31,12 @@ class UsageQuestion:
     since: datetime = EARLIEST
     until: datetime = LATEST
     merchant_ids: tuple[str, ...] = ()
+    customer_ids: tuple[str, ...] = ()
     subjects: tuple[str, ...] = ()
     meters: tuple[str, ...] = ()
     limit: int = ROWS_MAX
+    # Whether a meter is expected to count distinct values. A wrong guess costs time, never the answer.
+    distinct: bool = True
 
 
 def usage_by(store: UsageStore, question: UsageQuestion) -> pl.DataFrame:
@@ -53,21 +47,37 @@ def usage_by(store: UsageStore, question: UsageQuestion) -> pl.DataFrame:
     """
     chosen = {
         "merchant_id": question.merchant_ids,
+        "customer_id": question.customer_ids,
         "subject": question.subjects,
         "meter": question.meters,
     }
     filters = {column: list(values) for column, values in chosen.items() if values}
-    where = " AND ".join(f"{column} IN {{{column}s:Array(String)}}" for column in filters) or "1"
     parameters: dict[str, object] = {
-        "grain": question.grain,
         "zone": question.zone,
-        "by_group": question.by_group,
         "since": whole_minute(question.since),
         "until": whole_minute(question.until),
         "limit": question.limit,
         **{f"{column}s": values for column, values in filters.items()},
     }
-    return store.query_frame(_BUCKETS.format(where=where), parameters)
+    grain, by_group = question.grain, question.by_group
+    for values in (False, True)[question.distinct :]:
+        found = unless_overflown(store, plain_sql(grain, filters, by_group=by_group, values=values), parameters)
+        unfit = NEEDS_JOIN if found is None else found["unfit"].max() or 0
+        if found is not None and unfit == 0:
+            return found.drop("unfit")
+        if unfit == NEEDS_JOIN:
+            break
+    return store.query_frame(corrected_sql(grain, filters, by_group=by_group), parameters).drop("unfit")
+
+
+def unless_overflown(store: UsageStore, sql: str, parameters: dict[str, object]) -> pl.DataFrame | None:
+    """The answer; None when a quantity does not fit, which may be due to rows that count no longer."""
+    try:
+        return store.query_frame(sql, parameters)
+    except UsageStoreError as error:
+        if error.name != "DECIMAL_OVERFLOW":
+            raise
+        return None
 
 
 def whole_minute(instant: datetime) -> str:
