@@ -25,17 +25,37 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
-from numba.core import config
+import numpy as np
+import numpy.typing as npt
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba.core import config, types
 from numba.core.caching import FunctionCache
+from numba.extending import lower_builtin, type_callable
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
+Bytes = npt.NDArray[np.uint8]
 
 
 def compiled(function: Kernel) -> Kernel:
     """Compile a kernel on its first call, and keep the machine code for the next process."""
+    return compile_later(function, counting=True)
+
+
+def lean(function: Kernel) -> Kernel:
+    """``compiled``, for a kernel that allocates nothing: it counts no references to arrays, which takes half its time.
+
+    Its caller has them all. What it calls may be ``compiled``, and allocate.
+    """
+    return compile_later(function, counting=False)
+
+
+def compile_later(function: Kernel, *, counting: bool) -> Kernel:
+    """See ``compiled`` and ``lean``."""
     if not is_compiling():
         return function
-    dispatcher: Any = numba.njit(nogil=True, error_model="numpy")(function)
+    # ``_nrt`` has a name of numba's own; its stubs leave it out.
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": counting}
+    dispatcher: Any = numba.njit(**options)(function)
     kernel: Kernel = dispatcher
     try:
         kept: Any = FunctionCache(function)  # type: ignore[no-untyped-call]
@@ -61,8 +81,78 @@ def is_compiling() -> bool:
 
 @cache
 def sources_digest(folder: Path) -> str:
-    """A digest of all modules in a folder."""
+    """A digest of all modules in a folder, and of this one."""
     digest = hashlib.sha256()
-    for path in sorted(folder.glob("*.py")):
+    for path in (Path(__file__), *sorted(folder.glob("*.py"))):
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
+
+
+def eight_at(data: Bytes, at: int) -> np.uint64:
+    """Eight bytes as one number, from any place on."""
+    assert 0 <= at <= len(data) - 8, "eight bytes are there"
+    return np.uint64(int.from_bytes(data[int(at) : int(at) + 8].tobytes(), "little"))
+
+
+def put_eight(data: Bytes, at: int, eight: np.uint64) -> None:
+    """Write eight bytes, to any place."""
+    assert 0 <= at <= len(data) - 8, "eight bytes have room"
+    data[int(at) : int(at) + 8] = np.frombuffer(int(eight).to_bytes(8, "little"), dtype=np.uint8)
+
+
+def first_bit(flags: np.uint64) -> int:
+    """The place of the lowest bit that is set; 64 when none is."""
+    return (int(flags) & -int(flags)).bit_length() - 1 if flags else 64
+
+
+# What these three are in a kernel: one instruction each.
+
+
+@type_callable(eight_at)
+def type_eight_at(_context: Any) -> Any:
+    """The number's type, for any array of bytes."""
+    return lambda data, at: types.uint64 if is_bytes(data) and isinstance(at, types.Integer) else None
+
+
+@type_callable(put_eight)
+def type_put_eight(_context: Any) -> Any:
+    """Nothing, for any array of bytes."""
+    return lambda data, at, _eight: types.none if is_bytes(data) and isinstance(at, types.Integer) else None
+
+
+@type_callable(first_bit)
+def type_first_bit(_context: Any) -> Any:
+    """A place among the bits of a number without a sign."""
+    return lambda flags: types.int64 if flags == types.uint64 else None
+
+
+@lower_builtin(eight_at, types.Array, types.Integer)  # type: ignore[no-untyped-call, untyped-decorator]
+def lower_eight_at(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    """A load from an address that need not be a word's."""
+    return builder.load(address(context, builder, signature, values), align=1)
+
+
+@lower_builtin(put_eight, types.Array, types.Integer, types.Integer)  # type: ignore[no-untyped-call, untyped-decorator]
+def lower_put_eight(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    """A store to such an address."""
+    eight = context.cast(builder, values[2], signature.args[2], types.uint64)
+    builder.store(eight, address(context, builder, signature, values), align=1)
+    return context.get_dummy_value()
+
+
+@lower_builtin(first_bit, types.Integer)  # type: ignore[no-untyped-call, untyped-decorator]
+def lower_first_bit(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
+    """Noughts before it, counted from the lowest bit."""
+    return builder.cttz(values[0], ir.Constant(ir.IntType(1), 0))
+
+
+def address(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    """Where eight bytes of an array begin."""
+    array = context.make_array(signature.args[0])(context, builder, values[0])
+    at = context.cast(builder, values[1], signature.args[1], types.intp)
+    return builder.bitcast(builder.gep(array.data, [at]), ir.IntType(64).as_pointer())
+
+
+def is_bytes(kind: Any) -> bool:
+    """Whether a numba type is that of bytes, one behind the other."""
+    return isinstance(kind, types.Array) and (kind.dtype, kind.ndim, kind.layout) == (types.uint8, 1, "C")

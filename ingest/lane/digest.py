@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from core.compiled import compiled
+from core.compiled import lean
 from core.limits import (
     EVENT_ID_BYTES_MAX,
     PROPERTIES_MAX,
@@ -30,7 +30,7 @@ from ingest.lane.read import (
     VALUE,
     Spans,
 )
-from ingest.lane.text import NO_TIME, Eights, U, byte_at, is_same, plain_size, put, read_instant
+from ingest.lane.text import NO_TIME, Bytes, U, byte_at, is_same, plain_size, put, read_instant
 from ingest.lane.xxh3 import LONG_FROM, hash64, hash128
 
 Integers = npt.NDArray[np.int64]
@@ -61,7 +61,7 @@ PLAIN = (1 << 2) | (1 << 3) | 1
 CLOUD_TOO, PLAIN_TOO = (1 << 4) | (1 << 6), (1 << 4) | (1 << 1) | (1 << 7)
 
 
-@compiled
+@lean
 def is_in_form(marks: Spans, event: int, cloud_only: bool) -> bool:
     """Whether the fields are those of a CloudEvent or of the plain form, and the texts neither empty nor too long."""
     row = U(event)
@@ -78,8 +78,8 @@ def is_in_form(marks: Spans, event: int, cloud_only: bool) -> bool:
     )
 
 
-@compiled
-def instant_of(body: Eights, marks: Spans, event: int, rules: Integers, minute: Words) -> int:
+@lean
+def instant_of(body: Bytes, marks: Spans, event: int, rules: Integers, minute: Words) -> int:
     """When the event occurred, if that is within bounds; else ``NO_TIME``."""
     row = U(event)
     if not int(marks[row, SEEN]) & (1 << 4):
@@ -88,16 +88,16 @@ def instant_of(body: Eights, marks: Spans, event: int, rules: Integers, minute: 
     return instant if rules[OLDEST_US] <= instant <= rules[NEWEST_US] else NO_TIME
 
 
-@compiled
-def mix(code: int, body: Eights, start: int, size: int) -> int:
+@lean
+def mix(code: int, body: Bytes, start: int, size: int) -> int:
     """A number that differs for most texts that differ; equality is looked at afterwards."""
     if size == 0:
         return (code * 31 + 7) & 0xFFFFFF
     return (code * 31 + size * 7919 + byte_at(body, start) * 131 + byte_at(body, start + size - 1) * 17) & 0xFFFFFF
 
 
-@compiled
-def code_of(body: Eights, marks: Spans, event: int, cells: Spans) -> int:
+@lean
+def code_of(body: Bytes, marks: Spans, event: int, cells: Spans) -> int:
     """A number of the names of an event's properties."""
     code = int(marks[event, CELLS])
     for i in range(marks[event, FIRST_CELL], marks[event, FIRST_CELL] + marks[event, CELLS]):
@@ -105,8 +105,8 @@ def code_of(body: Eights, marks: Spans, event: int, cells: Spans) -> int:
     return code
 
 
-@compiled
-def is_named(body: Eights, marks: Spans, event: int, cells: Spans, texts: Eights, place: int) -> bool:
+@lean
+def is_named(body: Bytes, marks: Spans, event: int, cells: Spans, texts: Bytes, place: int) -> bool:
     """Whether the event has the names that lie at ``place`` of the book's texts."""
     for i in range(marks[event, FIRST_CELL], marks[event, FIRST_CELL] + marks[event, CELLS]):
         size = int(cells[i, NAME + 1])
@@ -117,15 +117,15 @@ def is_named(body: Eights, marks: Spans, event: int, cells: Spans, texts: Eights
     return byte_at(texts, place) == 1
 
 
-@compiled
+@lean
 def find_layout(
-    body: Eights,
+    body: Bytes,
     marks: Spans,
     event: int,
     cells: Spans,
     slots: Spans,
     layouts: Spans,
-    texts: Eights,
+    texts: Bytes,
     code: int,
     leaf: int,
     proved: Spans,
@@ -151,7 +151,7 @@ def find_layout(
     return -1 - slot
 
 
-@compiled
+@lean
 def sort_cells(cells: Spans, first: int, count: int, places: Spans, place: int) -> None:
     """Bring an event's cells into the order of their names, by way of those behind them."""
     for i in range(first, first + count):
@@ -163,8 +163,8 @@ def sort_cells(cells: Spans, first: int, count: int, places: Spans, place: int) 
             cells[U(first + i), j] = cells[sent, j]
 
 
-@compiled
-def trim_values(body: Eights, cells: Spans, first: int, count: int, places: Spans, place: int) -> bool:
+@lean
+def trim_values(body: Bytes, cells: Spans, first: int, count: int, places: Spans, place: int) -> bool:
     """Metered values as columns hold them; whether all of them are decimals that only had to be cut."""
     for i in range(count):
         if places[place + i, 1] != UNMETERED:
@@ -176,27 +176,27 @@ def trim_values(body: Eights, cells: Spans, first: int, count: int, places: Span
     return True
 
 
-@compiled
+@lean
 def hash_body(
-    body: Eights, marks: Spans, event: int, cells: Spans, layouts: Spans, layout: int, texts: Eights, text: Eights
+    body: Bytes, marks: Spans, event: int, cells: Spans, layouts: Spans, layout: int, texts: Bytes, text: Bytes
 ) -> np.uint64:
     """The digest of what the event says, as it was sent."""
     row = U(event)
     at = put(text, 0, body, int(marks[row, TYPE]), int(marks[row, TYPE + 1]))
-    text[U(at)] = U(0)
+    text[U(at)] = 0
     at = put(text, at + 1, body, int(marks[row, SUBJECT]), int(marks[row, SUBJECT + 1]))
-    text[U(at)] = U(0)
+    text[U(at)] = 0
     at = put(text, at + 1, body, int(marks[row, TIME]), int(marks[row, TIME + 1]))
     at = put(text, at, texts, int(layouts[layout, TAIL]), int(layouts[layout, TAIL_SIZE]))
     first = int(marks[row, FIRST_CELL])
     for i in range(first, first + int(marks[row, CELLS])):
-        text[U(at)] = U(0)
+        text[U(at)] = 0
         at = put(text, at + 1, body, int(cells[U(i), VALUE]), int(cells[U(i), SENT_SIZE]))
     return hash64(text, at)
 
 
-@compiled
-def hash_identity(body: Eights, rules: Integers, marks: Spans, event: int, text: Eights, hashes: Words) -> bool:
+@lean
+def hash_identity(body: Bytes, rules: Integers, marks: Spans, event: int, text: Bytes, hashes: Words) -> bool:
     """The event's key; False when its identity is too long for the short hash."""
     row, merchant_size = U(event), int(rules[MERCHANT_SIZE])
     source_size, id_size = int(marks[row, SOURCE + 1]), int(marks[row, ID + 1])
@@ -204,9 +204,9 @@ def hash_identity(body: Eights, rules: Integers, marks: Spans, event: int, text:
     if size > LONG_FROM:
         return False
     at = put(text, 0, body, int(rules[MERCHANT]), merchant_size)
-    text[U(at)] = U(0)
+    text[U(at)] = 0
     at = put(text, at + 1, body, int(marks[row, SOURCE]), source_size)
-    text[U(at)] = U(0)
+    text[U(at)] = 0
     put(text, at + 1, body, int(marks[row, ID]), id_size)
     hashes[row, HASH_LOW], hashes[row, HASH_HIGH] = hash128(text, size)
     return True

@@ -19,7 +19,7 @@ from ingest.lane.read import CELL, CELLS, END, FIRST_CELL, MARKS, NAME, ODD, STA
 from ingest.lane.scan import DECLINED, EVENTS, FULL, LAYOUT_UNKNOWN, ROW, SLOT, STATE, USED_CELLS, scan
 from ingest.lane.sheet import Sheet, sheet_of_rows
 from ingest.lane.template import make_template
-from ingest.lane.text import MINUTE, SLACK_BYTES, eights_of, pad
+from ingest.lane.text import MINUTE, SLACK_BYTES, bytes_of, pad
 from ingest.needs import NO_NEEDS, DoorCatalog
 from ingest.rows import Accepted
 from ingest.shape import Shape
@@ -55,7 +55,7 @@ class FastLane:
         self.cells = np.zeros((SLICE_CELLS, CELL), dtype=np.int32)
         self.instants = np.zeros(SLICE_EVENTS, dtype=np.int64)
         self.hashes = np.zeros((SLICE_EVENTS, HASHES), dtype=np.uint64)
-        self.text = eights_of(bytearray(TEXT_BYTES_MAX + SLACK_BYTES))
+        self.text = bytes_of(bytearray(TEXT_BYTES_MAX + SLACK_BYTES))
         self.minute = np.zeros(MINUTE, dtype=np.uint64)
         self.trail = np.zeros((TRAIL_MAX + 1, STEP), dtype=np.int32)
         self.tree = np.zeros((NODES_MAX, NODE), dtype=np.int32)
@@ -122,7 +122,7 @@ class FastLane:
 
     def scan(self, reading: Reading) -> int:
         """Let the kernel run, planning layouts that it does not know; says why it stopped."""
-        data, state, book = eights_of(reading.data), reading.state, reading.book
+        data, state, book = bytes_of(reading.data), reading.state, reading.book
         # What was learned points into the body before this one.
         self.tree[0] = 0
         self.proved[:] = 0

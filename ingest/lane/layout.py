@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.compiled import compiled
+from core.compiled import lean
 from ingest.lane.digest import HASH_HIGH, Integers, Words
 from ingest.lane.read import CELLS, FIRST_CELL, ID, NAME, SOURCE, SUBJECT, TYPE, VALUE, Spans
 
@@ -22,7 +22,7 @@ BUFFERS = 32
 NODES, NODES_OF_EVENTS = 13, 10
 
 
-@compiled
+@lean
 def measure(
     chunks: Integers, marks: Spans, cells: Spans, hashes: Words, partitions: int, homes: Spans, sums: Integers
 ) -> None:
@@ -46,7 +46,7 @@ def measure(
                 into[VALUES] += cells[cell, VALUE + 1]
 
 
-@compiled
+@lean
 def place_buffers(sums: Integers, buffers: Integers) -> int:
     """Start and size of each buffer of one message's body; returns the body's size."""
     rows, properties = int(sums[ROWS]), int(sums[PROPERTIES])
@@ -64,7 +64,7 @@ def place_buffers(sums: Integers, buffers: Integers) -> int:
     return at
 
 
-@compiled
+@lean
 def write_head(out: Integers, start: int, places: Integers, sums: Integers, buffers: Integers, body_size: int) -> None:
     """The numbers of one message's head; ``start`` and ``places`` count words: rows, body, nodes, buffers."""
     out[start + places[0]] = sums[ROWS]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.compiled import compiled
+from core.compiled import lean
 from ingest.codec import END_OF_STREAM
 from ingest.lane.digest import HASH_BODY, HASH_HIGH, HASH_LOW, Integers, Words
 from ingest.lane.layout import (
@@ -37,7 +37,7 @@ from ingest.lane.layout import (
 from ingest.lane.read import CELLS, FIRST_CELL, ID, NAME, SOURCE, SUBJECT, TYPE, VALUE, Spans
 from ingest.lane.sheet import Sheet
 from ingest.lane.template import Template
-from ingest.lane.text import Eights, eights_of, put_exactly
+from ingest.lane.text import Bytes, bytes_of, put_exactly
 from ingest.lane.xxh3 import swap
 
 # Texts of an event in the order of their columns, from ids on.
@@ -63,8 +63,8 @@ def write_messages(sheets: list[Sheet], partitions: int, template: Template) -> 
         out[start : start + head] = template.content
         write_head(room, start // 8, places, sums[i], buffers[i], bodies[i])
     fill(
-        eights_of(data), chunks, marks, cells, instants, hashes, homes, buffers, starts[:-1] + head,
-        eights_of(out), room.view(np.int32), room.view(np.uint64),
+        bytes_of(data), chunks, marks, cells, instants, hashes, homes, buffers, starts[:-1] + head,
+        bytes_of(out), room.view(np.int32), room.view(np.uint64), np.zeros((partitions, 2), dtype=np.int64),
     )  # fmt: skip
     for _i, _start, stop in touched:
         out[stop - tail : stop] = END_OF_STREAM
@@ -110,10 +110,10 @@ def join(sheets: list[Sheet]) -> tuple[bytearray, Integers, Spans, Spans, Intege
     )
 
 
-@compiled
+@lean
 def put_text(
-    out: Eights, offsets: Spans, base: int, buffers: Integers, home: int, column: int, row: int,
-    data: Eights, start: int, size: int,
+    out: Bytes, offsets: Spans, base: int, buffers: Integers, home: int, column: int, row: int,
+    data: Bytes, start: int, size: int,
 ) -> None:  # fmt: skip
     """One text into its column, behind the one before it."""
     buffer = TEXT_BUFFERS[column]
@@ -123,9 +123,9 @@ def put_text(
     offsets[place + 1] = at + size
 
 
-@compiled
+@lean
 def fill(
-    data: Eights,
+    data: Bytes,
     chunks: Integers,
     marks: Spans,
     cells: Spans,
@@ -134,12 +134,15 @@ def fill(
     homes: Spans,
     buffers: Integers,
     heads: Integers,
-    out: Eights,
+    out: Bytes,
     offsets: Spans,
     words: Words,
+    done: Integers,
 ) -> None:
-    """Write every event into its message. ``out``, ``offsets`` and ``words`` are the same room, all noughts before."""
-    done = np.zeros((len(heads), 2), dtype=np.int64)
+    """Write every event into its message. ``out``, ``offsets`` and ``words`` are the same room, all noughts before.
+
+    ``done`` is how many events and properties each message has: none before.
+    """
     for c in range(len(chunks)):
         base, first = int(chunks[c, DATA_BASE]), int(chunks[c, FIRST_MARK])
         for event in range(first, first + int(chunks[c, COUNT])):

@@ -7,7 +7,7 @@ form, with the fields and properties of the event that left the trail.
 
 from __future__ import annotations
 
-from core.compiled import compiled
+from core.compiled import lean
 from ingest.lane.read import (
     CELLS,
     FIRST_CELL,
@@ -27,7 +27,7 @@ from ingest.lane.read import (
     read_cell,
     scalar_end,
 )
-from ingest.lane.text import QUOTE, Eights, U, byte_at, is_same, skip_spaces, text_end
+from ingest.lane.text import QUOTE, Bytes, U, byte_at, is_same, skip_spaces, text_end
 
 # A node has what a step has, then its first child and its next sibling; a leaf has what the event's name told.
 CHILD, SIBLING, LEAF_SEEN, LEAF_CELLS, LEAF_CODE = 5, 6, 7, 8, 9
@@ -37,9 +37,9 @@ NODES = 0
 NODES_MAX = 1024
 
 
-@compiled
+@lean
 def read_alike(
-    body: Eights, at: int, marks: Spans, event: int, cells: Spans, first: int, tree: Spans
+    body: Bytes, at: int, marks: Spans, event: int, cells: Spans, first: int, tree: Spans
 ) -> tuple[int, int]:
     """Take the object at ``at`` apart if it is like an earlier one: where it ends and its leaf, or -1."""
     row, cell = U(event), first
@@ -75,8 +75,8 @@ def read_alike(
     return -1, 0
 
 
-@compiled
-def learn(body: Eights, trail: Spans, tree: Spans, marks: Spans, event: int, code: int) -> int:
+@lean
+def learn(body: Bytes, trail: Spans, tree: Spans, marks: Spans, event: int, code: int) -> int:
     """Add an event's trail to the tree; its leaf, or 0 when there is no room."""
     steps, parent = int(trail[TRAIL_MAX, STEPS]), 0
     if steps > TRAIL_MAX:

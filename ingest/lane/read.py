@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from core.compiled import compiled
+from core.compiled import eight_at, lean
 from core.limits import PROPERTIES_MAX, PROPERTY_VALUE_BYTES_MAX
-from ingest.lane.text import BACKSLASH, COLON, QUOTE, Eights, U, byte_at, number_end, skip_space, text_end
+from ingest.lane.text import BACKSLASH, COLON, QUOTE, Bytes, U, byte_at, number_end, skip_space, text_end
 
 Spans = npt.NDArray[np.int32]
 
@@ -43,7 +43,7 @@ TRAIL_MAX = PROPERTIES_MAX + 32
 STEPS, NEXT_STEP = 0, 1
 
 
-@compiled
+@lean
 def note(trail: Spans, kind: int, stop: int, name: int, name_size: int) -> None:
     """The end of a step, before a value; what has more values than any plain event leaves no trail."""
     steps = int(trail[TRAIL_MAX, STEPS])
@@ -54,7 +54,7 @@ def note(trail: Spans, kind: int, stop: int, name: int, name_size: int) -> None:
     trail[TRAIL_MAX, STEPS] = steps + 1
 
 
-@compiled
+@lean
 def cut_to(eight: np.uint64, size: int) -> np.uint64:
     """The first bytes of eight, noughts behind them."""
     if size >= 8:
@@ -62,27 +62,27 @@ def cut_to(eight: np.uint64, size: int) -> np.uint64:
     return U(eight & ((U(1) << U(8 * size)) - U(1))) if size > 0 else U(0)
 
 
-@compiled
-def field_of(body: Eights, start: int, size: int) -> int:
+@lean
+def field_of(body: Bytes, start: int, size: int) -> int:
     """The number of a field by its name."""
-    low, high = cut_to(body[U(start)], size), cut_to(body[U(start + 8)], size - 8)
+    low, high = cut_to(eight_at(body, start), size), cut_to(eight_at(body, start + 8), size - 8)
     for field in range(len(NAME_SIZES)):
         if NAME_SIZES[field] == size and NAMES[2 * field] == low and NAMES[2 * field + 1] == high:
             return min(field, FIELD_OF_OTHERS)
     return FIELD_UNKNOWN
 
 
-@compiled
-def literal_end(body: Eights, at: int) -> int:
+@lean
+def literal_end(body: Bytes, at: int) -> int:
     """Where ``true`` or ``false`` ends."""
-    eight = body[U(at)]
+    eight = eight_at(body, at)
     if cut_to(eight, 4) == TRUE:
         return at + 4
     return at + 5 if cut_to(eight, 5) == FALSE else -1
 
 
-@compiled
-def scalar_end(body: Eights, at: int) -> int:
+@lean
+def scalar_end(body: Bytes, at: int) -> int:
     """Where a scalar ends that is no string."""
     c = byte_at(body, at)
     if c == 116 or c == 102:
@@ -91,8 +91,8 @@ def scalar_end(body: Eights, at: int) -> int:
     return end
 
 
-@compiled
-def name_end(body: Eights, at: int, lines: bool) -> tuple[int, int]:
+@lean
+def name_end(body: Bytes, at: int, lines: bool) -> tuple[int, int]:
     """Past a name and its colon: where the name ended, and where its value may begin."""
     if byte_at(body, at) != QUOTE:
         return -1, -1
@@ -103,8 +103,8 @@ def name_end(body: Eights, at: int, lines: bool) -> tuple[int, int]:
     return (stop, at + 1) if byte_at(body, at) == COLON else (-1, -1)
 
 
-@compiled
-def next_name(body: Eights, at: int, lines: bool) -> int:
+@lean
+def next_name(body: Bytes, at: int, lines: bool) -> int:
     """After a value and space: the place of the next name, that of the closing brace, or -1."""
     c = byte_at(body, at)
     if c == COMMA:
@@ -113,8 +113,8 @@ def next_name(body: Eights, at: int, lines: bool) -> int:
     return at if c == CLOSE else -1
 
 
-@compiled
-def read_cell(body: Eights, at: int, cells: Spans, cell: int) -> int:
+@lean
+def read_cell(body: Bytes, at: int, cells: Spans, cell: int) -> int:
     """A property's value into its cell; where it ends."""
     row = U(cell)
     if byte_at(body, at) == QUOTE:
@@ -127,8 +127,8 @@ def read_cell(body: Eights, at: int, cells: Spans, cell: int) -> int:
     return stop
 
 
-@compiled
-def read_properties(body: Eights, at: int, lines: bool, cells: Spans, first: int, trail: Spans) -> tuple[int, int]:
+@lean
+def read_properties(body: Bytes, at: int, lines: bool, cells: Spans, first: int, trail: Spans) -> tuple[int, int]:
     """A flat object of scalars, cell by cell; where it ends, and how many there are."""
     if byte_at(body, at) != OPEN:
         return -1, 0
@@ -154,8 +154,8 @@ def read_properties(body: Eights, at: int, lines: bool, cells: Spans, first: int
     return -1, 0
 
 
-@compiled
-def read_value(body: Eights, at: int, field: int, marks: Spans, event: int) -> int:
+@lean
+def read_value(body: Bytes, at: int, field: int, marks: Spans, event: int) -> int:
     """A text that is a field of ours into its marks, or a scalar of a field that no form knows; where it ends."""
     if byte_at(body, at) != QUOTE:
         return scalar_end(body, at) if field < 0 else -1
@@ -163,13 +163,13 @@ def read_value(body: Eights, at: int, field: int, marks: Spans, event: int) -> i
     if stop < 0:
         return -1
     if field == FIELD_VERSION:
-        return stop + 1 if stop - at == 4 and cut_to(body[U(at + 1)], 3) == VERSION else -1
+        return stop + 1 if stop - at == 4 and cut_to(eight_at(body, at + 1), 3) == VERSION else -1
     if field >= 0:
         marks[event, 2 * field], marks[event, 2 * field + 1] = at + 1, stop - at - 1
     return stop + 1
 
 
-@compiled
+@lean
 def field_bit(field: int, seen: int) -> int:
     """What is added to ``seen`` for a field; -1 when it makes the event odd, once more or at all."""
     if field == FIELD_UNKNOWN:
@@ -177,9 +177,9 @@ def field_bit(field: int, seen: int) -> int:
     return -1 if field == FIELD_OF_OTHERS or seen & (1 << field) else 1 << field
 
 
-@compiled
+@lean
 def read_field(
-    body: Eights, at: int, field: int, lines: bool, marks: Spans, event: int, cells: Spans, trail: Spans
+    body: Bytes, at: int, field: int, lines: bool, marks: Spans, event: int, cells: Spans, trail: Spans
 ) -> int:
     """What stands behind the colon before ``at``; where that ends, and the space after it."""
     value = skip_space(body, at, lines)
@@ -198,9 +198,9 @@ def read_field(
     return at
 
 
-@compiled
+@lean
 def read_event(
-    body: Eights, at: int, lines: bool, marks: Spans, event: int, cells: Spans, first: int, trail: Spans
+    body: Bytes, at: int, lines: bool, marks: Spans, event: int, cells: Spans, first: int, trail: Spans
 ) -> int:
     """Take the object at ``at`` apart and leave its trail; where it ends, or -1 when it is not of the plainest form."""
     for i in range(MARKS):
@@ -233,8 +233,8 @@ def read_event(
     return at + 1
 
 
-@compiled
-def skip_object(body: Eights, at: int, end: int) -> int:
+@lean
+def skip_object(body: Bytes, at: int, end: int) -> int:
     """Where the object at ``at`` ends if it is one, by its braces outside of strings; -1 when it does not end."""
     depth, quoted = 0, False
     while at < end:

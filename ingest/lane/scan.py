@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.compiled import compiled
+from core.compiled import lean
 from core.limits import EVENTS_PER_REQUEST_MAX
 from ingest.lane.digest import (
     BODY_SIZE,
@@ -25,7 +25,7 @@ from ingest.lane.digest import (
 )
 from ingest.lane.path import LEAF_CODE, learn, read_alike
 from ingest.lane.read import CELLS, END, FIRST_CELL, ODD, OPEN, START, Spans, read_event, skip_object
-from ingest.lane.text import NO_TIME, Eights, byte_at, skip_space
+from ingest.lane.text import NO_TIME, Bytes, byte_at, skip_space
 
 # How far a scan has come: the next byte, and how many events are behind it, how many of them since the marks were
 # empty, and how many cells and odd events; the free slot for a layout that is not known yet.
@@ -39,19 +39,19 @@ OPEN_ARRAY, CLOSE_ARRAY, COMMA, NEWLINE, RETURN = 91, 93, 44, 10, 13
 EVENT_CELLS_MAX = 128
 
 
-@compiled
+@lean
 def judge_event(
-    body: Eights,
+    body: Bytes,
     rules: Integers,
     slots: Spans,
     layouts: Spans,
-    texts: Eights,
+    texts: Bytes,
     places: Spans,
     marks: Spans,
     cells: Spans,
     instants: Integers,
     hashes: Words,
-    text: Eights,
+    text: Bytes,
     minute: Words,
     proved: Spans,
     event: int,
@@ -79,8 +79,8 @@ def judge_event(
     return 0
 
 
-@compiled
-def next_line(body: Eights, at: int, end: int, first: bool) -> int:
+@lean
+def next_line(body: Bytes, at: int, end: int, first: bool) -> int:
     """``next_event`` for events of which each has a line."""
     at = skip_space(body, at, True)
     if not first:
@@ -94,8 +94,8 @@ def next_line(body: Eights, at: int, end: int, first: bool) -> int:
     return at if byte_at(body, at) == OPEN else -1
 
 
-@compiled
-def next_event(body: Eights, end: int, lines: bool, state: Integers) -> int:
+@lean
+def next_event(body: Bytes, end: int, lines: bool, state: Integers) -> int:
     """The place of the next event; -1 when none may follow, -2 when the body ends as it should."""
     at, first = int(state[AT]), state[EVENTS] == 0
     if lines:
@@ -119,8 +119,8 @@ def next_event(body: Eights, end: int, lines: bool, state: Integers) -> int:
     return at if byte_at(body, at) == OPEN else -1
 
 
-@compiled
-def has_newline(body: Eights, at: int, end: int) -> bool:
+@lean
+def has_newline(body: Bytes, at: int, end: int) -> bool:
     """Whether an object goes on in another line."""
     for i in range(at, end):
         if byte_at(body, i) == NEWLINE:
@@ -128,9 +128,9 @@ def has_newline(body: Eights, at: int, end: int) -> bool:
     return False
 
 
-@compiled
+@lean
 def take_apart(
-    body: Eights, at: int, lines: bool, marks: Spans, event: int, cells: Spans, first: int, trail: Spans, tree: Spans
+    body: Bytes, at: int, lines: bool, marks: Spans, event: int, cells: Spans, first: int, trail: Spans, tree: Spans
 ) -> tuple[int, int, int]:
     """Where the event ends, or -1 when it is odd; its leaf, or 0 for none; and the number of its names."""
     stop, leaf = read_alike(body, at, marks, event, cells, first, tree)
@@ -143,20 +143,20 @@ def take_apart(
     return stop, learn(body, trail, tree, marks, event, code), code
 
 
-@compiled
+@lean
 def scan(
-    body: Eights,
+    body: Bytes,
     state: Integers,
     rules: Integers,
     slots: Spans,
     layouts: Spans,
-    texts: Eights,
+    texts: Bytes,
     places: Spans,
     marks: Spans,
     cells: Spans,
     instants: Integers,
     hashes: Words,
-    text: Eights,
+    text: Bytes,
     minute: Words,
     trail: Spans,
     tree: Spans,

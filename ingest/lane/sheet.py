@@ -7,10 +7,10 @@ from typing import Self
 
 import numpy as np
 
-from core.compiled import compiled
+from core.compiled import lean
 from ingest.lane.digest import HASH_BODY, HASH_HIGH, HASH_LOW, HASHES, Integers, Words
 from ingest.lane.read import CELL, CELLS, FIRST_CELL, ID, MARKS, NAME, SOURCE, SUBJECT, TIME, TYPE, VALUE, Spans
-from ingest.lane.text import SLACK_BYTES, Eights, byte_at, eights_of, pad
+from ingest.lane.text import SLACK_BYTES, Bytes, byte_at, bytes_of, pad
 from ingest.rows import Accepted, Rows
 
 
@@ -59,7 +59,7 @@ def sheet_of_rows(rows: Accepted) -> Sheet:
     ends = np.cumsum(np.fromiter(map(len, (*rows.identities, *rows.bodies)), np.int64, 2 * count))
     marks = np.zeros((count, MARKS), dtype=np.int32)
     cells = np.zeros((text.count(b"\0") // 2 + 1, CELL), dtype=np.int32)
-    cut_texts(eights_of(data), ends, marks, cells)
+    cut_texts(bytes_of(data), ends, marks, cells)
     hashes = np.zeros((count, HASHES), dtype=np.uint64)
     keys = np.frombuffer(b"".join(rows.keys), dtype=">u8").reshape(count, 2)
     hashes[:, HASH_HIGH], hashes[:, HASH_LOW] = keys[:, 0], keys[:, 1]
@@ -69,16 +69,16 @@ def sheet_of_rows(rows: Accepted) -> Sheet:
     return Sheet(data, place, len(merchant), rows.received_us, marks, cells, instants, hashes, 0, count)
 
 
-@compiled
-def span_end(data: Eights, at: int, end: int) -> int:
+@lean
+def span_end(data: Bytes, at: int, end: int) -> int:
     """The next NUL, or the end."""
     while at < end and byte_at(data, at) != 0:
         at += 1
     return at
 
 
-@compiled
-def cut_texts(data: Eights, ends: Integers, marks: Spans, cells: Spans) -> None:
+@lean
+def cut_texts(data: Bytes, ends: Integers, marks: Spans, cells: Spans) -> None:
     """Find the parts of identities and bodies, which lie in ``data`` one after the other, as ``Rows`` has them."""
     count = len(marks)
     used = 0

@@ -1,7 +1,7 @@
 """Kernels for the parts of an event: strings, numbers and times of the plainest forms; -1 when one is not plain.
 
-A text is read eight bytes at a time, from any byte on: ``body[at]`` holds those that begin at ``at``. Behind its end a
-text has a NUL and eight bytes more; as a NUL is a part of nothing, no kernel here asks where the end is.
+A text is read eight bytes at a time, from any byte on. Behind its end it has NULs; as a NUL is a part of nothing, no
+kernel here asks where the end is.
 """
 
 from __future__ import annotations
@@ -9,15 +9,16 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from core.compiled import compiled
+from core.compiled import eight_at, first_bit, lean, put_eight
 
 U = np.uint64
-# Eight bytes from every byte on, and so each byte eight times: a view whose rows overlap.
-Eights = npt.NDArray[np.uint64]
+Bytes = npt.NDArray[np.uint8]
+Words = npt.NDArray[np.uint64]
 
 # What a text needs behind its end, with what may be read by mistake: kernels look sixteen bytes ahead.
 SLACK_BYTES = 64
-ONES, HIGHS, LOWS = U(0x0101010101010101), U(0x8080808080808080), U(0xFF)
+ONES, HIGHS = U(0x0101010101010101), U(0x8080808080808080)
+LOWER = ~HIGHS
 ALL = ~U(0)
 QUOTES, SLASHES, SPACES = U(0x2222222222222222), U(0x5C5C5C5C5C5C5C5C), U(0x2020202020202020)
 NOUGHTS, BEYOND_NINE = U(0x3030303030303030), U(0x7676767676767676)
@@ -33,9 +34,9 @@ DAYS_BEFORE_MONTH = np.array([0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 
 MINUTE = 3
 
 
-def eights_of(data: bytearray) -> Eights:
+def bytes_of(data: bytearray) -> Bytes:
     """A text with its slack, as kernels read and write it."""
-    return np.ndarray((len(data) - 7,), np.uint64, data, strides=(1,))
+    return np.frombuffer(data, dtype=np.uint8)
 
 
 def pad(*texts: bytes | bytearray) -> bytearray:
@@ -43,63 +44,62 @@ def pad(*texts: bytes | bytearray) -> bytearray:
     return SLACK.join((*texts, b""))
 
 
-def padded(*texts: bytes) -> Eights:
+def padded(*texts: bytes) -> Bytes:
     """``pad``, as kernels read it."""
-    return eights_of(pad(*texts))
+    return bytes_of(pad(*texts))
 
 
 SLACK = bytearray(SLACK_BYTES)
 
 
-@compiled
-def byte_at(body: Eights, at: int) -> int:
+@lean
+def byte_at(body: Bytes, at: int) -> int:
     """One byte."""
     # An index without a sign needs no look at whether it counts from the end.
-    return np.int64(body[U(at)] & LOWS)  # type: ignore[return-value]
+    return int(body[U(at)])
 
 
-@compiled
+@lean
 def first_of(flags: np.uint64) -> int:
     """Which byte is the first whose highest bit is set; 8 when none is."""
-    low = flags >> U(7)
-    return np.int64((((low - U(1)) & ~low & ONES) * ONES) >> U(56))  # type: ignore[return-value]
+    return first_bit(flags) >> 3
 
 
-@compiled
-def is_same(body: Eights, start: int, other: Eights, place: int, size: int) -> bool:
+@lean
+def is_same(body: Bytes, start: int, other: Bytes, place: int, size: int) -> bool:
     """Whether two stretches of bytes are equal."""
     while size > 8:
-        if body[U(start)] != other[U(place)]:
+        if eight_at(body, start) != eight_at(other, place):
             return False
         start, place, size = start + 8, place + 8, size - 8
-    return size == 0 or (body[U(start)] ^ other[U(place)]) << U(64 - 8 * size) == U(0)
+    return size == 0 or (eight_at(body, start) ^ eight_at(other, place)) << U(64 - 8 * size) == U(0)
 
 
-@compiled
-def put(into: Eights, at: int, body: Eights, start: int, size: int) -> int:
+@lean
+def put(into: Bytes, at: int, body: Bytes, start: int, size: int) -> int:
     """Copy some bytes, and what follows them up to the next sixteen; where the next ones go."""
-    into[U(at)] = body[U(start)]
-    into[U(at + 8)] = body[U(start + 8)]
+    put_eight(into, at, eight_at(body, start))
+    put_eight(into, at + 8, eight_at(body, start + 8))
     for i in range(16, size, 8):
-        into[U(at + i)] = body[U(start + i)]
+        put_eight(into, at + i, eight_at(body, start + i))
     return at + size
 
 
-@compiled
-def put_exactly(into: Eights, at: int, body: Eights, start: int, size: int) -> None:
+@lean
+def put_exactly(into: Bytes, at: int, body: Bytes, start: int, size: int) -> None:
     """Copy some bytes and leave those behind them as they are."""
     if size < 8:
         # All bits are kept where nothing is to be copied, for which a shift would be too wide.
         kept = (ALL << U(8 * size)) if size else ALL
-        into[U(at)] = (into[U(at)] & kept) | (body[U(start)] & ~kept)
+        put_eight(into, at, (eight_at(into, at) & kept) | (eight_at(body, start) & ~kept))
         return
     for i in range(0, size - 8, 8):
-        into[U(at + i)] = body[U(start + i)]
-    into[U(at + size - 8)] = body[U(start + size - 8)]
+        put_eight(into, at + i, eight_at(body, start + i))
+    put_eight(into, at + size - 8, eight_at(body, start + size - 8))
 
 
-@compiled
-def skip_space(body: Eights, at: int, lines: bool) -> int:
+@lean
+def skip_space(body: Bytes, at: int, lines: bool) -> int:
     """The next place that is no white space; in ``lines``, a line's end is none."""
     c = byte_at(body, at)
     while c == SPACE or c == 9 or (not lines and (c == 10 or c == 13)):
@@ -108,59 +108,56 @@ def skip_space(body: Eights, at: int, lines: bool) -> int:
     return at
 
 
-@compiled
-def skip_spaces(body: Eights, at: int) -> int:
+@lean
+def skip_spaces(body: Bytes, at: int) -> int:
     """Past at most eight spaces, without a branch that would have to guess how many there are."""
-    other = body[U(at)] ^ SPACES
-    # The lowest bit of a byte that differs, brought down to the byte's lowest.
-    other |= other >> U(4)
-    other |= other >> U(2)
-    other |= other >> U(1)
-    low = other & ONES
-    return at + np.int64((((low - U(1)) & ~low & ONES) * ONES) >> U(56))  # type: ignore[return-value]
+    other = eight_at(body, at) ^ SPACES
+    return at + first_of(((other + LOWER) | other) & HIGHS)
 
 
-@compiled
-def flag_ends(eight: np.uint64) -> np.uint64:
-    """The highest bit of quotes, backslashes, control characters, and all beyond printable ASCII.
-
-    A byte may be flagged wrongly when one before it is flagged rightly: only the first counts.
-    """
-    quotes, slashes = eight ^ QUOTES, eight ^ SLASHES
-    flags = ((quotes - ONES) & ~quotes) | ((slashes - ONES) & ~slashes) | ((eight - SPACES) & ~eight)
-    return U((flags | eight | (eight + ONES)) & HIGHS)
+@lean
+def flag(eight: np.uint64, sought: np.uint64) -> np.uint64:
+    """The highest bit of bytes that are those of ``sought``, if the lowest of them is the first that is flagged."""
+    other = eight ^ sought
+    return U((other - ONES) & ~other)
 
 
-@compiled
-def text_end(body: Eights, at: int) -> int:
+@lean
+def text_end(body: Bytes, at: int) -> int:
     """Where the string ends whose first byte is at ``at``: the place of its closing quote."""
-    flags = flag_ends(body[U(at)])
+    quotes, flags = U(0), U(0)
+    at -= 8
     while flags == U(0):
         at += 8
-        flags = flag_ends(body[U(at)])
-    stop = at + first_of(flags)
-    return stop if byte_at(body, stop) == QUOTE else -1
+        eight = eight_at(body, at)
+        # Quotes, backslashes, control characters, and all beyond printable ASCII. A byte may be flagged wrongly when
+        # one before it is flagged rightly: only the first counts.
+        quotes = flag(eight, QUOTES) & HIGHS
+        flags = flag(eight, SLASHES) | ((eight - SPACES) & ~eight) | eight | (eight + ONES)
+        flags = (flags & HIGHS) | quotes
+    first = flags & (~flags + U(1))
+    return at + first_of(flags) if first & quotes != U(0) else -1
 
 
-@compiled
+@lean
 def flag_others(eight: np.uint64) -> np.uint64:
-    """``flag_ends`` for all that is no digit."""
+    """The highest bit of bytes that are no digits; as in ``text_end``, only the first counts."""
     digits = eight ^ NOUGHTS
     return U(((digits + BEYOND_NINE) | digits) & HIGHS)
 
 
-@compiled
-def digits_end(body: Eights, at: int) -> int:
+@lean
+def digits_end(body: Bytes, at: int) -> int:
     """The first place from ``at`` that holds no digit."""
-    flags = flag_others(body[U(at)])
+    flags = flag_others(eight_at(body, at))
     while flags == U(0):
         at += 8
-        flags = flag_others(body[U(at)])
+        flags = flag_others(eight_at(body, at))
     return at + first_of(flags)
 
 
-@compiled
-def number_end(body: Eights, at: int) -> tuple[int, int]:
+@lean
+def number_end(body: Bytes, at: int) -> tuple[int, int]:
     """Where a JSON number without an exponent ends, and its point or end; -1 for minus nought, which is changed."""
     first = at
     if byte_at(body, at) == MINUS:
@@ -182,8 +179,8 @@ def number_end(body: Eights, at: int) -> tuple[int, int]:
     return at, point
 
 
-@compiled
-def plain_size(body: Eights, start: int, size: int) -> int:
+@lean
+def plain_size(body: Bytes, start: int, size: int) -> int:
     """How much of a number's text ``plain_quantity`` would leave; -1 when it would change or refuse it otherwise."""
     end, point = number_end(body, start)
     if size == 0 or end != start + size:
@@ -201,8 +198,8 @@ def plain_size(body: Eights, start: int, size: int) -> int:
     return last - start
 
 
-@compiled
-def two_digits(body: Eights, at: int) -> int:
+@lean
+def two_digits(body: Bytes, at: int) -> int:
     """The number that two digits write; far out of every range when they are none."""
     high, low = byte_at(body, at) - ZERO, byte_at(body, at + 1) - ZERO
     if high < 0 or high > 9 or low < 0 or low > 9:
@@ -210,7 +207,7 @@ def two_digits(body: Eights, at: int) -> int:
     return 10 * high + low
 
 
-@compiled
+@lean
 def days_since_1970(year: int, month: int, day: int) -> int:
     """Days of a date that may not exist; ``NO_TIME`` then. Good from 1970 to 2099."""
     if year < 1970 or year > 2099 or month < 1 or month > 12 or day < 1:
@@ -223,8 +220,8 @@ def days_since_1970(year: int, month: int, day: int) -> int:
     return int(days + (leap if month > 2 else 0))
 
 
-@compiled
-def zone_us(body: Eights, at: int, end: int) -> int:
+@lean
+def zone_us(body: Bytes, at: int, end: int) -> int:
     """How far a zone is ahead of UTC: ``Z``, or hours and minutes with a colon between."""
     sign = byte_at(body, at)
     if end - at == 1 and sign == 90:
@@ -238,8 +235,8 @@ def zone_us(body: Eights, at: int, end: int) -> int:
     return -ahead_us if sign == MINUS else ahead_us
 
 
-@compiled
-def read_minute(body: Eights, start: int) -> int:
+@lean
+def read_minute(body: Bytes, start: int) -> int:
     """Microseconds since 1970 of ``YYYY-MM-DDTHH:MM``, or ``NO_TIME``."""
     marks = byte_at(body, start + 4) == MINUS and byte_at(body, start + 7) == MINUS
     if not (marks and byte_at(body, start + 10) == 84 and byte_at(body, start + 13) == COLON):
@@ -252,10 +249,10 @@ def read_minute(body: Eights, start: int) -> int:
     return days * DAY_US + (hour * 60 + minute) * 60_000_000
 
 
-@compiled
-def read_fraction(body: Eights, at: int, count: int) -> int:
+@lean
+def read_fraction(body: Bytes, at: int, count: int) -> int:
     """Microseconds that up to nine digits behind a point write; what is finer is cut off."""
-    digits = body[U(at)] ^ NOUGHTS
+    digits = eight_at(body, at) ^ NOUGHTS
     if count < 8:
         digits &= (U(1) << U(8 * count)) - U(1)
     digits = (digits * U(10) + (digits >> U(8))) & U(0x00FF00FF00FF00FF)
@@ -264,17 +261,17 @@ def read_fraction(body: Eights, at: int, count: int) -> int:
     return np.int64(digits) // 100  # type: ignore[return-value]
 
 
-@compiled
-def read_instant(body: Eights, start: int, size: int, minute: Eights) -> int:
+@lean
+def read_instant(body: Bytes, start: int, size: int, minute: Words) -> int:
     """Microseconds since 1970 of ``YYYY-MM-DDTHH:MM:SS[.f]`` with a zone, or ``NO_TIME``."""
     if size < 20 or size > 40:
         return NO_TIME
-    if body[U(start)] != minute[0] or body[U(start + 8)] != minute[1]:
+    if eight_at(body, start) != minute[0] or eight_at(body, start + 8) != minute[1]:
         # The events of a request are of the same minute, mostly.
         minute_us = read_minute(body, start)
         if minute_us == NO_TIME:
             return NO_TIME
-        minute[0], minute[1], minute[2] = body[U(start)], body[U(start + 8)], U(minute_us)
+        minute[0], minute[1], minute[2] = eight_at(body, start), eight_at(body, start + 8), U(minute_us)
     second = two_digits(body, start + 17)
     if byte_at(body, start + 16) != COLON or second > 59:
         return NO_TIME

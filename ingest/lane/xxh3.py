@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from core.compiled import compiled
-from ingest.lane.text import Eights, U
+from core.compiled import compiled, eight_at, lean
+from ingest.lane.text import Bytes, U
 
 LONG_FROM = 240
 SECRET = bytes.fromhex(
@@ -31,19 +31,13 @@ MX1, MX2 = U(0x165667919E3779F9), U(0x9FB21C651E98DF25)
 START = np.array([P32_3, P1, P2, P3, P4, P32_2, P5, P32_1], dtype=np.uint64)
 
 
-@compiled
-def read64(text: Eights, at: int) -> np.uint64:
-    """Eight bytes at any offset."""
-    return U(text[U(at)])
-
-
-@compiled
-def read32(text: Eights, at: int) -> np.uint64:
+@lean
+def read32(text: Bytes, at: int) -> np.uint64:
     """Four bytes at any offset."""
-    return read64(text, at) & LOW_32
+    return eight_at(text, at) & LOW_32
 
 
-@compiled
+@lean
 def multiply(a: np.uint64, b: np.uint64) -> tuple[np.uint64, np.uint64]:
     """The low and the high half of a product."""
     a_low, a_high, b_low, b_high = a & LOW_32, a >> U(32), b & LOW_32, b >> U(32)
@@ -52,14 +46,14 @@ def multiply(a: np.uint64, b: np.uint64) -> tuple[np.uint64, np.uint64]:
     return a * b, a_high * b_high + (cross_1 >> U(32)) + (middle >> U(32))
 
 
-@compiled
+@lean
 def fold(a: np.uint64, b: np.uint64) -> np.uint64:
     """Both halves of a product, in one."""
     low, high = multiply(a, b)
     return low ^ high
 
 
-@compiled
+@lean
 def avalanche(h: np.uint64) -> np.uint64:
     """The last step of most lengths."""
     h ^= h >> U(37)
@@ -67,7 +61,7 @@ def avalanche(h: np.uint64) -> np.uint64:
     return h ^ (h >> U(32))
 
 
-@compiled
+@lean
 def swap(h: np.uint64) -> np.uint64:
     """The bytes the other way round."""
     h = ((h & U(0x00FF00FF00FF00FF)) << U(8)) | ((h >> U(8)) & U(0x00FF00FF00FF00FF))
@@ -75,20 +69,20 @@ def swap(h: np.uint64) -> np.uint64:
     return (h << U(32)) | (h >> U(32))
 
 
-@compiled
+@lean
 def turn(h: np.uint64, by: np.uint64) -> np.uint64:
     """Bits rotated to the left."""
     return (h << by) | (h >> (U(64) - by))
 
 
-@compiled
-def mix16(text: Eights, at: int, key: int) -> np.uint64:
+@lean
+def mix16(text: Bytes, at: int, key: int) -> np.uint64:
     """Sixteen bytes with sixteen of the secret."""
-    return fold(read64(text, at) ^ KEYS[key], read64(text, at + 8) ^ KEYS[key + 8])
+    return fold(eight_at(text, at) ^ KEYS[key], eight_at(text, at + 8) ^ KEYS[key + 8])
 
 
-@compiled
-def hash64(text: Eights, size: int) -> np.uint64:
+@lean
+def hash64(text: Bytes, size: int) -> np.uint64:
     """XXH3-64 of the first ``size`` bytes."""
     if size > LONG_FROM:
         return hash64_long(text, size)
@@ -101,8 +95,8 @@ def hash64(text: Eights, size: int) -> np.uint64:
         h *= MX2
         return U(h ^ (h >> U(28)))
     if size <= 16:
-        low = read64(text, 0) ^ KEYS[24] ^ KEYS[32]
-        high = read64(text, size - 8) ^ KEYS[40] ^ KEYS[48]
+        low = eight_at(text, 0) ^ KEYS[24] ^ KEYS[32]
+        high = eight_at(text, size - 8) ^ KEYS[40] ^ KEYS[48]
         return avalanche(length + swap(low) + high + fold(low, high))
     h = length * P1
     if size <= 128:
@@ -118,18 +112,18 @@ def hash64(text: Eights, size: int) -> np.uint64:
     return avalanche(h + mix16(text, size - 16, 119))
 
 
-@compiled
-def stripe(sums: npt.NDArray[np.uint64], text: Eights, at: int, key: int) -> None:
+@lean
+def stripe(sums: npt.NDArray[np.uint64], text: Bytes, at: int, key: int) -> None:
     """Add 64 bytes to the eight sums."""
     for i in range(8):
-        data = read64(text, at + 8 * i)
+        data = eight_at(text, at + 8 * i)
         keyed = data ^ KEYS[key + 8 * i]
         sums[i ^ 1] += data
         sums[i] += (keyed & LOW_32) * (keyed >> U(32))
 
 
 @compiled
-def hash64_long(text: Eights, size: int) -> np.uint64:
+def hash64_long(text: Bytes, size: int) -> np.uint64:
     """XXH3-64 of more than 240 bytes."""
     sums = START.copy()
     stripes = (size - 1) // 64
@@ -145,18 +139,18 @@ def hash64_long(text: Eights, size: int) -> np.uint64:
     return avalanche(h)
 
 
-@compiled
+@lean
 def mix32(
-    low: np.uint64, high: np.uint64, text: Eights, first: int, second: int, key: int
+    low: np.uint64, high: np.uint64, text: Bytes, first: int, second: int, key: int
 ) -> tuple[np.uint64, np.uint64]:
     """Twice sixteen bytes into a 128-bit sum."""
-    low = (low + mix16(text, first, key)) ^ (read64(text, second) + read64(text, second + 8))
-    high = (high + mix16(text, second, key + 16)) ^ (read64(text, first) + read64(text, first + 8))
+    low = (low + mix16(text, first, key)) ^ (eight_at(text, second) + eight_at(text, second + 8))
+    high = (high + mix16(text, second, key + 16)) ^ (eight_at(text, first) + eight_at(text, first + 8))
     return low, high
 
 
-@compiled
-def hash128_short(text: Eights, size: int) -> tuple[np.uint64, np.uint64]:
+@lean
+def hash128_short(text: Bytes, size: int) -> tuple[np.uint64, np.uint64]:
     """XXH3-128 of 4 to 16 bytes."""
     length = U(size)
     if size <= 8:
@@ -167,7 +161,7 @@ def hash128_short(text: Eights, size: int) -> tuple[np.uint64, np.uint64]:
         low ^= low >> U(35)
         low *= MX2
         return low ^ (low >> U(28)), avalanche(high)
-    first, last = read64(text, 0), read64(text, size - 8)
+    first, last = eight_at(text, 0), eight_at(text, size - 8)
     low, high = multiply(first ^ last ^ KEYS[32] ^ KEYS[40], P1)
     low += (length - U(1)) << U(54)
     last ^= KEYS[48] ^ KEYS[56]
@@ -177,8 +171,8 @@ def hash128_short(text: Eights, size: int) -> tuple[np.uint64, np.uint64]:
     return avalanche(final_low), avalanche(final_high + high * P2)
 
 
-@compiled
-def hash128(text: Eights, size: int) -> tuple[np.uint64, np.uint64]:
+@lean
+def hash128(text: Bytes, size: int) -> tuple[np.uint64, np.uint64]:
     """The low and the high half of XXH3-128 of the first ``size`` bytes, of which there are at most 240."""
     if size <= 16:
         return hash128_short(text, size)
