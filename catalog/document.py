@@ -20,12 +20,13 @@ from catalog.declaration import (
     sku,
 )
 from catalog.fields import Faults, Fields, kind_of
+from catalog.filters import read_filters
 from catalog.late_usage import read_late_usage
-from catalog.meter import AGGREGATIONS, FILTER_OPS, Filter
+from catalog.meter import AGGREGATIONS
 from catalog.price import price_text, read_price
 from catalog.yaml_text import Value, read_yaml
 from core.errors import Problem, Refused
-from core.limits import PROPERTY_NAME_BYTES_MAX, PROPERTY_VALUE_BYTES_MAX, SUBJECT_BYTES_MAX, TYPE_BYTES_MAX
+from core.limits import PROPERTY_NAME_BYTES_MAX, SUBJECT_BYTES_MAX, TYPE_BYTES_MAX
 from core.money import minor_digits
 
 METERS_MAX = 10_000
@@ -33,8 +34,6 @@ PLANS_MAX = 10_000
 PRICES_MAX = 1_000
 CUSTOMERS_MAX = 1_000_000
 GROUPS_MAX = 8
-FILTERS_MAX = 16
-FILTER_VALUES_MAX = 1_000
 NAME_BYTES_MAX = 500
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 YEARS = range(2000, 2200)
@@ -149,21 +148,8 @@ def read_meter(fields: Fields) -> MeterDeclaration:
         aggregation=aggregation or "count",
         value_property=value,
         group_by=fields.texts("group_by", PROPERTY_NAME_BYTES_MAX, GROUPS_MAX),
-        filters=fields.each("filters", read_filter, FILTERS_MAX),
+        filters=read_filters(fields),
     )
-
-
-def read_filter(fields: Fields) -> Filter:
-    """An entry of a meter's ``filters``."""
-    op = fields.one_of("op", FILTER_OPS)
-    values = fields.texts("values", PROPERTY_VALUE_BYTES_MAX, FILTER_VALUES_MAX)
-    if op in ("eq", "ne") and len(values) != 1:
-        fields.fault("values", "values_count", f"{op} needs exactly one value")
-    if op in ("in", "not_in") and not values:
-        fields.fault("values", "values_count", f"{op} needs at least one value")
-    if op == "exists" and values:
-        fields.fault("values", "values_count", "exists takes no values")
-    return Filter(fields.text("property", PROPERTY_NAME_BYTES_MAX), op or "exists", values)
 
 
 def read_sku(fields: Fields) -> MeterDeclaration:

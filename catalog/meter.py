@@ -9,24 +9,35 @@ from typing import Any, Literal, get_args
 from core.ids import MerchantId, MeterId
 
 Aggregation = Literal["count", "sum", "min", "max", "latest", "unique"]
-FilterOp = Literal["eq", "ne", "in", "not_in", "exists"]
+FilterOp = Literal["eq", "ne", "in", "not_in", "exists", "contains", "prefix", "lt", "lte", "gt", "gte"]
 
 AGGREGATIONS: tuple[Aggregation, ...] = get_args(Aggregation)
 FILTER_OPS: tuple[FilterOp, ...] = get_args(FilterOp)
+# Conditions on the number that a property says.
+COMPARISONS: tuple[FilterOp, ...] = ("lt", "lte", "gt", "gte")
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """A condition on one property's text. ``eq`` and ``ne`` have one value, ``exists`` none."""
+    """A condition on one property's text. ``eq``, ``ne`` and comparisons have one value, ``exists`` none.
+
+    It holds for no missing property, nor a comparison for a text that is no exact quantity; ``ne``, ``not_in`` and
+    whatever is ``negated`` hold for these. An ``alternative`` need not hold where the condition before it does.
+    """
 
     property: str
     op: FilterOp
     values: tuple[str, ...] = ()
+    negated: bool = False
+    alternative: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Meter:
-    """An event counts when its type is ``event_type`` and every filter holds; ``count`` alone needs no value."""
+    """An event counts when its type is ``event_type`` and every filter, or an alternative to it, holds.
+
+    ``count`` alone needs no value.
+    """
 
     meter_id: MeterId
     merchant_id: MerchantId
@@ -40,4 +51,22 @@ class Meter:
 
 def as_filters(stored: Iterable[Mapping[str, Any]]) -> tuple[Filter, ...]:
     """Filters as they lie in a table's JSON."""
-    return tuple(Filter(entry["property"], entry["op"], tuple(entry["values"])) for entry in stored)
+    return tuple(
+        Filter(
+            entry["property"],
+            entry["op"],
+            tuple(entry["values"]),
+            entry.get("negated", False),
+            entry.get("alternative", False),
+        )
+        for entry in stored
+    )
+
+
+def filters_json(filters: Iterable[Filter]) -> list[dict[str, Any]]:
+    """The same the other way; what is not said is false."""
+    return [
+        {"property": one.property, "op": one.op, "values": list(one.values)}
+        | {name: True for name in ("negated", "alternative") if getattr(one, name)}
+        for one in filters
+    ]

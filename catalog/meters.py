@@ -9,7 +9,7 @@ from sqlalchemy import Connection, insert, select
 
 from catalog.change import Change, Known, Naming, Says
 from catalog.declaration import MeterDeclaration
-from catalog.meter import as_filters
+from catalog.meter import as_filters, filters_json
 from catalog.tables import meters
 from catalog.version import close_rows
 from core.ids import new_id
@@ -23,7 +23,7 @@ def says(meter: MeterDeclaration) -> Says:
         "aggregation": meter.aggregation,
         "value": meter.value_property or "",
         "group_by": orjson.dumps(meter.group_by).decode(),
-        "filters": orjson.dumps(meter.filters).decode(),
+        "filters": orjson.dumps(filters_json(meter.filters)).decode(),
     }
 
 
@@ -75,7 +75,7 @@ def meter_row(merchant_id: str, version: int, change: Change[MeterDeclaration]) 
         "aggregation": declared.aggregation,
         "value_property": declared.value_property,
         "group_by": list(declared.group_by),
-        "filters": [{"property": f.property, "op": f.op, "values": list(f.values)} for f in declared.filters],
+        "filters": filters_json(declared.filters),
         "from_version": version,
         "until_version": None,
     }

@@ -16,6 +16,7 @@ from core.limits import QUANTITY_DIGITS_MAX, QUANTITY_SCALE
 # What the value of an event must be for it to count: anything, there, or an exact quantity.
 Needs = Literal["nothing", "text", "number"]
 
+COMPARED = {"lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 # A number as ``core.quantity`` reads it: the digits before and after the point, and the exponent.
 NUMBER = "^-?([0-9]{1,38})(?:[.]([0-9]{1,38}))?(?:[eE]([+-]?[0-9]{1,3}))?$"
@@ -26,11 +27,19 @@ class Condition(Protocol):
 
     @property
     def op(self) -> str:
-        """One of eq, ne, in, not_in, exists."""
+        """One of eq, ne, in, not_in, exists, contains, prefix, lt, lte, gt, gte."""
 
     @property
     def values(self) -> Sequence[str]:
         """What it is compared with."""
+
+    @property
+    def negated(self) -> bool:
+        """Whether it must not hold."""
+
+    @property
+    def alternative(self) -> bool:
+        """Whether it need not hold where the condition before it does."""
 
     # The last, because the name hides Python's own from here on.
     @property
@@ -92,6 +101,8 @@ def rule_sql(rule: Rule, name: str) -> RuleSql:
     parameters: dict[str, object] = {f"{name}type": rule.event_type}
     for index, condition in enumerate(rule.conditions):
         sql, bound = condition_sql(condition, f"{name}f{index}")
+        if condition.alternative:
+            sql = f"({parts.pop()} OR {sql})"
         parts.append(sql)
         parameters |= bound
     if rule.blocks is not None:
@@ -113,12 +124,26 @@ def rule_sql(rule: Rule, name: str) -> RuleSql:
 
 def condition_sql(condition: Condition, name: str) -> tuple[str, dict[str, object]]:
     """A condition with its parameters. A missing property equals nothing: ``ne`` and ``not_in`` hold for it."""
-    there = f"mapContains(properties, {{{name}p:String}})"
-    if condition.op == "exists":
-        return there, {f"{name}p": condition.property}
-    listed = f"({there} AND has({{{name}v:Array(String)}}, properties[{{{name}p:String}}]))"
-    sql = f"NOT {listed}" if condition.op in {"ne", "not_in"} else listed
-    return sql, {f"{name}p": condition.property, f"{name}v": list(condition.values)}
+    there, text = f"mapContains(properties, {{{name}p:String}})", f"properties[{{{name}p:String}}]"
+    bound: dict[str, object] = {f"{name}p": condition.property}
+    if condition.op != "exists":
+        bound[f"{name}v"] = list(condition.values)
+    holds = f"({there} AND {holds_sql(condition.op, text, f'{{{name}v:Array(String)}}')})"
+    return f"NOT {holds}" if (condition.op in {"ne", "not_in"}) != condition.negated else holds, bound
+
+
+def holds_sql(op: str, text: str, values: str) -> str:
+    """Whether a text that is there is as a condition wants it, before the answer is turned round."""
+    if op == "exists":
+        return "1"
+    if op == "contains":
+        return f"arrayExists(part -> position({text}, part) > 0, {values})"
+    if op == "prefix":
+        return f"arrayExists(part -> startsWith({text}, part), {values})"
+    if op in COMPARED:
+        number, other = f"toDecimal256OrZero({text}, 12)", f"toDecimal256({values}[1], 12)"
+        return f"{is_quantity(text)} AND {number} {COMPARED[op]} {other}"
+    return f"has({values}, {text})"
 
 
 def blocks_sql(spans: Sequence[BlockSpan]) -> str:

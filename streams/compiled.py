@@ -11,9 +11,10 @@ import orjson
 import polars as pl
 import pyarrow as pa
 
-from catalog.meter import Meter
+from catalog.meter import Filter, Meter
 from catalog.snapshot import Snapshot
-from streams.pair_up import MeterRules
+from streams.judge_texts import Judged
+from streams.pair_up import JUDGED, LISTED, THERE, MeterRules
 from streams.texts import Names, Places, Texts, names_of, texts_of
 
 NONE = -1
@@ -36,6 +37,7 @@ class Compiled:
     aggregation: Places
     value_property: Places
     rules: MeterRules
+    judged: tuple[Judged, ...]
     group_properties: Places
     group_prefixes: Texts
     merchants: Names
@@ -60,6 +62,7 @@ def compile_catalog(snapshot: Snapshot) -> Compiled:
     for place, meter in enumerate(meters):
         listed.setdefault((meter.merchant_id, meter.event_type), []).append(place)
     frame = meter_frame(meters)
+    rules, judged = meter_rules(meters, list(listed.values()), number)
     return Compiled(
         version=snapshot.version,
         meters=frame,
@@ -67,7 +70,8 @@ def compile_catalog(snapshot: Snapshot) -> Compiled:
         value_property=places(
             NONE if meter.value_property is None else number[meter.value_property] for meter in meters
         ),
-        rules=meter_rules(meters, list(listed.values()), number),
+        rules=rules,
+        judged=judged,
         group_properties=group_properties(meters, number),
         group_prefixes=texts_of(pa.array(group_prefixes(meters), pa.string())),
         merchants=names_of(np.zeros(len(owners), np.int64), pa.array(owners, pa.string())),
@@ -108,8 +112,10 @@ def arrow_texts(frame: pl.DataFrame, columns: Iterable[str]) -> dict[str, pa.Arr
     return {name: frame[name].extend_constant("", 1).to_arrow().cast(pa.string()) for name in columns}
 
 
-def meter_rules(meters: list[Meter], kinds: list[list[int]], number: dict[str, int]) -> MeterRules:
-    """What the loops over events look up."""
+def meter_rules(
+    meters: list[Meter], kinds: list[list[int]], number: dict[str, int]
+) -> tuple[MeterRules, tuple[Judged, ...]]:
+    """What the loops over events look up, and the filters whose texts are judged before them."""
     ends = np.cumsum([0, *(len(meter.filters) for meter in meters)]).tolist()
     members = [
         (
@@ -123,19 +129,42 @@ def meter_rules(meters: list[Meter], kinds: list[list[int]], number: dict[str, i
         for meter in kind
     ]
     conditions = [condition for meter in meters for condition in meter.filters]
-    filters = [(number[one.property], one.op == "exists", one.op in {"ne", "not_in"}) for one in conditions]
+    judged = tuple(
+        dict.fromkeys(
+            Judged(number[one.property], one.op, one.values) for one in conditions if filter_kind(one) == JUDGED
+        )
+    )
+    verdicts = {one: place for place, one in enumerate(judged)}
+    filters = [
+        (
+            number[one.property],
+            filter_kind(one),
+            (one.op in {"ne", "not_in"}) != one.negated,
+            one.alternative,
+            verdicts.get(Judged(number[one.property], one.op, one.values), NONE),
+        )
+        for one in conditions
+    ]
     values = [
         (at, value)
         for at, condition in enumerate(conditions)
-        if condition.op != "exists"
+        if filter_kind(condition) == LISTED
         for value in dict.fromkeys(condition.values)
     ]
-    return MeterRules(
+    rules = MeterRules(
         kind_bounds=np.cumsum([0, *map(len, kinds)]).astype(np.int32),
         members=np.array(members, np.int32).reshape(-1, 5),
-        filters=np.array(filters, np.int32).reshape(-1, 3),
+        filters=np.array(filters, np.int32).reshape(-1, 5),
         values=names_of(places(at for at, _ in values), pa.array([value for _, value in values], pa.string())),
     )
+    return rules, judged
+
+
+def filter_kind(condition: Filter) -> int:
+    """How the loops find out whether a condition holds."""
+    if condition.op in {"eq", "ne", "in", "not_in"}:
+        return LISTED
+    return THERE if condition.op == "exists" else JUDGED
 
 
 def group_properties(meters: list[Meter], number: dict[str, int]) -> Places:

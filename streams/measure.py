@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from streams.arrow import instants_of, one_chunk, series_of
 from streams.compiled import NONE, Compiled
+from streams.judge_texts import judge_texts
 from streams.numbers import parse_odd
 from streams.pair_up import (
     MISSING,
@@ -17,7 +18,6 @@ from streams.pair_up import (
     READ,
     Codes,
     Flags,
-    MeterRules,
     Properties,
     find_owners,
     number_properties,
@@ -91,7 +91,7 @@ def measure(events: pa.Table, catalog: Compiled) -> Measured:
     merchant, kind, subject = (texts_of(one_chunk(events, name)) for name in ("merchant_id", "type", "subject"))
     kinds, customer = find_owners(merchant, kind, subject, catalog.merchants, catalog.kinds, catalog.customer_names)
     properties = lay_out(one_chunk(events, "properties"), catalog)
-    pairs, codes = read_values(kinds, properties, catalog.rules)
+    pairs, codes = read_values(kinds, properties, catalog)
 
     reason = np.zeros(events.num_rows, dtype=np.int8)
     reason[customer < 0] = REASON_CODES["unknown_customer"]
@@ -114,9 +114,11 @@ def lay_out(properties: pa.MapArray, catalog: Compiled) -> Properties:
     return Properties(bounds, numbers, texts_of(properties.items))
 
 
-def read_values(kinds: Places, properties: Properties, rules: MeterRules) -> tuple[Pairs, Codes]:
+def read_values(kinds: Places, properties: Properties, catalog: Compiled) -> tuple[Pairs, Codes]:
     """The value of each event for each of its meters, and a reason's code where there is none."""
-    row, meter, state, said, words = pair_events(kinds, properties, rules)
+    row, meter, state, said, words = pair_events(
+        kinds, properties, catalog.rules, judge_texts(properties, catalog.judged)
+    )
     codes = np.zeros(len(row), dtype=np.int8)
     codes[state == MISSING] = REASON_CODES["value_missing"]
     there = state == READ

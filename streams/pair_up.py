@@ -34,8 +34,9 @@ class MeterRules(NamedTuple):
     """What the catalog says of kinds of events, their meters and the meters' filters, laid out to be read in a row.
 
     The members of kind k are ``members[kind_bounds[k]:kind_bounds[k + 1]]``: meter, aggregation, value property (-1
-    for none), its first filter and the one after its last. A filter is a property, whether it asks only for the
-    property to be there, and whether its answer is turned round. ``values`` finds (filter, listed text).
+    for none), its first filter and the one after its last. A filter is a property, whether its text is to be one of
+    those listed, only to be there, or judged beforehand; whether the answer is turned round, whether it is an
+    alternative to the one before it, and by which row of verdicts it is judged. ``values`` finds (filter, listed text).
     """
 
     kind_bounds: I32
@@ -45,7 +46,8 @@ class MeterRules(NamedTuple):
 
 
 METER, AGGREGATION, VALUE, FILTERS_FROM, FILTERS_TO = range(5)
-PROPERTY, EXISTS, NEGATED = range(3)
+PROPERTY, KIND, NEGATED, ALTERNATIVE, VERDICTS = range(5)
+LISTED, THERE, JUDGED = range(3)
 
 
 @compiled
@@ -113,27 +115,45 @@ def find_property(properties: Properties, row: int, number: int) -> int:
 
 
 @compiled
-def filters_hold(rules: MeterRules, first: int, end: int, properties: Properties, row: int) -> bool:
-    """Whether some filters hold for an event.
+def filters_hold(  # noqa: PLR0917 - a loop takes its columns by place
+    rules: MeterRules, first: int, end: int, properties: Properties, verdicts: Flags, row: int
+) -> bool:
+    """Whether some filters, or alternatives to them, hold for an event.
 
     A missing property is not equal to anything: ``ne`` and ``not_in`` hold for it, ``eq``, ``in`` and ``exists`` fail.
     """
-    texts = properties.texts
+    held = True
     for number in range(first, end):
-        at = find_property(properties, row, rules.filters[number, PROPERTY])
-        answer = at >= 0 and (
-            rules.filters[number, EXISTS] != 0
-            or find_name(rules.values, number, texts.data, texts.bounds[at], texts.bounds[at + 1]) >= 0
-        )
-        if answer == (rules.filters[number, NEGATED] != 0):
+        if rules.filters[number, ALTERNATIVE]:
+            if held:
+                continue
+        elif not held:
             return False
-    return True
+        at = find_property(properties, row, rules.filters[number, PROPERTY])
+        answer = at >= 0 and condition_holds(rules, number, properties.texts, verdicts, at)
+        held = answer != (rules.filters[number, NEGATED] != 0)
+    return held
 
 
 @compiled
-def pair_events(kinds: Places, properties: Properties, rules: MeterRules) -> tuple[Places, Places, Codes, Places, U64]:
+def condition_holds(rules: MeterRules, number: int, texts: Texts, verdicts: Flags, at: int) -> bool:
+    """Whether a filter's condition holds for the text at a place."""
+    kind = rules.filters[number, KIND]
+    if kind == THERE:
+        return True
+    if kind == JUDGED:
+        return bool(verdicts[rules.filters[number, VERDICTS], at])
+    return bool(find_name(rules.values, number, texts.data, texts.bounds[at], texts.bounds[at + 1]) >= 0)
+
+
+@compiled
+def pair_events(
+    kinds: Places, properties: Properties, rules: MeterRules, verdicts: Flags
+) -> tuple[Places, Places, Codes, Places, U64]:
     """Events and the meters that they feed, ordered by both: row, meter, what is known of the value, where its text
     stands (-1 without one), and the value's words.
+
+    ``verdicts`` say of each filter that is judged beforehand (a row) for which properties it holds.
     """
     kind_bounds, members, texts = rules.kind_bounds, rules.members, properties.texts
     room = 0
@@ -149,7 +169,7 @@ def pair_events(kinds: Places, properties: Properties, rules: MeterRules) -> tup
             continue
         for member in range(kind_bounds[kind], kind_bounds[kind + 1]):
             first, end = members[member, FILTERS_FROM], members[member, FILTERS_TO]
-            if first < end and not filters_hold(rules, first, end, properties, row):
+            if first < end and not filters_hold(rules, first, end, properties, verdicts, row):
                 continue
             aggregation = members[member, AGGREGATION]
             rows[count], meters[count], places[count] = row, members[member, METER], -1

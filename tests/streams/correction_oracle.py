@@ -12,7 +12,7 @@ from core.errors import BadEvent
 from ingest.event import AMEND, BACKFILL, RELEASE, RETRACT, event_key
 from streams.rows import FATES
 from tests.streams.builders import Said, minutes
-from tests.streams.naive import Total, group_of, holds, value_of
+from tests.streams.naive import Total, all_hold, group_of, value_of
 from tests.streams.stories import Corrected, Filled, Told, Variant, hash_of
 
 
@@ -94,7 +94,7 @@ class Oracle:
         variant = self.variants[version]
         mine = [one for one in variant.meters if one.event_type == said.type]
         for one in sorted(mine, key=lambda one: one.code):
-            if all(holds(condition, said) for condition in one.filters):
+            if all_hold(one.filters, said):
                 try:
                     value_of(one, said)
                 except BadEvent as bad:
@@ -156,7 +156,7 @@ def usable(one: Meter, said: Said) -> bool:
         value_of(one, said)
     except BadEvent:
         return False
-    return all(holds(condition, said) for condition in one.filters)
+    return all_hold(one.filters, said)
 
 
 def count(found: dict[tuple[str, str, str, datetime, str], Total], counting: Meter, said: Said, key: bytes) -> None:

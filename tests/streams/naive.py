@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from itertools import pairwise
 
 from catalog.meter import Filter, Meter
 from core.errors import BadEvent
@@ -52,7 +53,7 @@ class Naive:
         if key in self.keys:
             return ("duplicate" if self.keys[key] == body else "conflict"), ""
         mine = [m for m in self.meters if m.merchant_id == event.merchant and m.event_type == event.type]
-        feeding = [m for m in sorted(mine, key=lambda m: m.code) if all(holds(c, event) for c in m.filters)]
+        feeding = [m for m in sorted(mine, key=lambda m: m.code) if all_hold(m.filters, event)]
         try:
             values = [value_of(m, event) for m in feeding]
         except BadEvent as bad:
@@ -83,16 +84,37 @@ class Naive:
                 total.last = (event.at, key, value)
 
 
+def all_hold(filters: Sequence[Filter], event: Said) -> bool:
+    """Whether each filter holds, or one of the alternatives that follow it."""
+    starts = [place for place, condition in enumerate(filters) if not condition.alternative]
+    bounds = [*starts, len(filters)]
+    return all(any(holds(condition, event) for condition in filters[start:end]) for start, end in pairwise(bounds))
+
+
 def holds(condition: Filter, event: Said) -> bool:
     """Whether one filter holds."""
     text = event.properties.get(condition.property)
-    match condition.op:
+    return (text is not None and text_holds(condition.op, text, condition.values)) != (
+        condition.negated != (condition.op in {"ne", "not_in"})
+    )
+
+
+def text_holds(op: str, text: str, values: Sequence[str]) -> bool:
+    """Whether a text is as an operator wants it, before the answer is turned round."""
+    match op:
         case "exists":
-            return text is not None
-        case "eq" | "in":
-            return text in condition.values
-        case "ne" | "not_in":
-            return text not in condition.values
+            return True
+        case "contains":
+            return any(value in text for value in values)
+        case "prefix":
+            return text.startswith(tuple(values))
+        case "lt" | "lte" | "gt" | "gte":
+            try:
+                number, bound = parse_quantity(text), parse_quantity(values[0])
+            except BadEvent:
+                return False
+            return {"lt": number < bound, "lte": number <= bound, "gt": number > bound, "gte": number >= bound}[op]
+    return text in values
 
 
 def value_of(fed: Meter, event: Said) -> Decimal | None:
