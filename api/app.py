@@ -119,7 +119,7 @@ def add_usage(app: FastAPI, parts: ApiParts) -> None:
         def answer() -> dict[str, Any]:
             # In this order: what is promised now must be in what is read after it.
             complete_until = freshness.complete_until()
-            return usage_json(parts.store, merchant_id, question, complete_until)
+            return usage_json(parts.books, parts.store, merchant_id, question, complete_until)
 
         return respond(answer_json(200, await asyncio.to_thread(answer)))
 
