@@ -15,7 +15,9 @@ COUNT = "{code: calls, event_type: call, aggregation: count}"
 
 def test_a_key_has_one_id_whatever_changes_about_its_customer(books: Engine) -> None:
     """So that usage found by the id is all usage of the key; unknown keys have none."""
-    apply_text(books, catalog_text(customers="{key: c-1, zone: Europe/Berlin, currency: USD}, {key: c-2, currency: USD}"))
+    apply_text(
+        books, catalog_text(customers="{key: c-1, zone: Europe/Berlin, currency: USD}, {key: c-2, currency: USD}")
+    )
     with transaction(books) as connection:
         merchant_id = connection.scalar(text("SELECT merchant_id FROM merchants"))
         before = find_customer_ids(connection, merchant_id, ["c-1"])
