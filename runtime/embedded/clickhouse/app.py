@@ -80,7 +80,7 @@ async def answer_ask(front: Front, ask: Ask, receive: Receive, send: Started) ->
     if ask.content_type.startswith("multipart/form-data"):
         ask, tables = await take_form(ask, body)
     statement, first = await take_in(ask, body)
-    async with front.lease(ask) as lease:
+    async with front.lease(ask, read=statement.kind is Kind.READ and not tables) as lease:
         check_read_only(lease.connection, ask, statement)
         for table in tables:
             await front.run(partial(table.create, lease.connection))
@@ -91,7 +91,10 @@ async def answer_ask(front: Front, ask: Ask, receive: Receive, send: Started) ->
             outcome = Outcome(result)
         else:
             front.room.check_for(statement)
-            outcome = await front.run(lambda: run_whole(lease, ask, statement))
+            try:
+                outcome = await front.run(lambda: run_whole(lease, ask, statement))
+            finally:
+                await front.close_spares()
     return await send_outcome(front, ask, statement, outcome, send)
 
 

@@ -23,6 +23,7 @@ from runtime.embedded.clickhouse.request import Ask
 from runtime.embedded.clickhouse.room import Room
 from runtime.embedded.clickhouse.sessions import Sessions
 from runtime.embedded.clickhouse.settled import InForce, settle_fresh, settle_session
+from runtime.embedded.clickhouse.spares import Spares, Wanted, wanted_by
 from runtime.embedded.clickhouse.statement import Kind, Statement, first_word
 
 Answer = TypeVar("Answer")
@@ -41,14 +42,24 @@ class Lease:
     """
 
     def __init__(
-        self, connection: Connection, in_force: InForce | None = None, give_back: Callable[[], None] | None = None
+        self,
+        connection: Connection,
+        in_force: InForce | None = None,
+        give_back: Callable[[], None] | None = None,
+        *,
+        settled: bool = False,
     ) -> None:
         self.connection = connection
+        # Whether its only statement was a read that ended well.
+        self.unspoilt = False
         self._in_force = in_force
         self._give_back = give_back
+        self._settled = settled
 
     def settle(self, ask: Ask, statement: Statement) -> None:
         """Put the request's database and settings in force; raises ``EngineError``."""
+        if self._settled:
+            return
         if self._in_force is None:
             settle_fresh(self.connection, ask)
         else:
@@ -68,6 +79,7 @@ class Front:
         self.engine = engine
         self.room = room
         self.sessions = Sessions(clock)
+        self.spares = Spares()
         self.server: Mapping[str, str] = {"name": socket.gethostname(), "timezone": engine.timezone}
         self._account = (user, password)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="query")
@@ -93,8 +105,11 @@ class Front:
         return await asyncio.to_thread(job)
 
     @asynccontextmanager
-    async def lease(self, ask: Ask) -> AsyncIterator[Lease]:
-        """A connection for one request: the session's own, or a fresh one. Waits for its turn."""
+    async def lease(self, ask: Ask, *, read: bool = False) -> AsyncIterator[Lease]:
+        """A connection for one request: the session's own, or a fresh one, or for a read an unspoilt one.
+
+        Waits for its turn.
+        """
         if self._waiting >= WAITING_MAX:
             raise refusal(TOO_MANY_SIMULTANEOUS_QUERIES, f"Too many simultaneous queries. {WAITING_MAX} are waiting")
         self._waiting += 1
@@ -103,15 +118,36 @@ class Front:
         finally:
             self._waiting -= 1
         try:
-            lease = await self._lease_session(ask) if ask.session_id else Lease(await self.run(self.engine.open))
-            try:
-                yield lease
-            finally:
-                lease.let_go()
-                if not ask.session_id:
-                    await self.run(lease.connection.close)
+            if ask.session_id:
+                lease = await self._lease_session(ask)
+                try:
+                    yield lease
+                finally:
+                    lease.let_go()
+            else:
+                async with self._lease_alone(wanted_by(ask) if read else None) as lease:
+                    yield lease
         finally:
             self._gate.release()
+
+    @asynccontextmanager
+    async def _lease_alone(self, wanted: Wanted | None) -> AsyncIterator[Lease]:
+        spare = self.spares.take(wanted) if wanted else None
+        age = self.spares.age
+        connection = await self.run(self.engine.open) if spare is None else spare
+        lease = Lease(connection, settled=spare is not None)
+        try:
+            yield lease
+        finally:
+            keep = wanted if lease.unspoilt else None
+            left = self.spares.keep(keep, connection, age) if keep else connection
+            if left is not None:
+                await self.run(left.close)
+
+    async def close_spares(self) -> None:
+        """Let go of all connections of earlier reads: what they were set up for may have changed."""
+        for connection in self.spares.release():
+            await self.run(connection.close)
 
     async def _lease_session(self, ask: Ask) -> Lease:
         assert ask.session_id is not None
@@ -130,6 +166,8 @@ class Front:
         self.engine.cancel("")
         self._pool.shutdown()
         self.sessions.close_all()
+        for connection in self.spares.release():
+            connection.close()
         self.engine.close()
 
 

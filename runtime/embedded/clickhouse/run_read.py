@@ -41,7 +41,9 @@ async def run_read(front: Front, lease: Lease, ask: Ask, statement: Statement, i
     def job() -> Result:
         try:
             lease.settle(ask, statement)
-            return lease.connection.query(sql, output_format, ask.parameters)
+            result = lease.connection.query(sql, output_format, ask.parameters)
+            lease.unspoilt = True
+            return result
         finally:
             pipe.finished()
 
