@@ -10,6 +10,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -18,14 +20,23 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.clickhouse_insert import running_front
+from benchmarks.clickhouse_insert import cpu_s, running_front
 from clickhouse.client import UsageStore
 from clickhouse.migrate import migrate
+from clickhouse.report import UsageQuestion, usage_by
 from core.clock import Clock, SystemClock
 
 MERCHANTS, CUSTOMERS, METERS, MONTH_S = 1_000, 50, 20, 28 * 24 * 3600
 CHUNK_EVENTS = 500_000
 AT = "2026-02-14 12:00:00"
+# The month of AT in Berlin, where all customers are.
+MONTH = UsageQuestion(
+    grain="total",
+    zone="Europe/Berlin",
+    since=datetime(2026, 1, 31, 23, tzinfo=UTC),
+    until=datetime(2026, 2, 28, 23, tzinfo=UTC),
+    distinct=False,
+)
 
 # h: a number without pattern for each event; merchant 0 is the hot one.
 _DRAWN = f"""
@@ -77,7 +88,9 @@ _TOP_QUANTITY = """
     ORDER BY quantity DESC LIMIT 100
 """
 
-Draw = Callable[[random.Random], dict[str, object]]
+Drawn = dict[str, str]
+Draw = Callable[[random.Random], Drawn]
+Ask = Callable[[UsageStore, Drawn], int]
 
 
 def main(
@@ -88,7 +101,7 @@ def main(
 ) -> None:
     """Load, ask, print the middle and the slow end of the answers' times."""
     console, clock = Console(highlight=False), SystemClock()
-    with TemporaryDirectory(prefix="millrace-bench-") as folder, running_front(Path(folder)) as (store, _front):
+    with TemporaryDirectory(prefix="millrace-bench-") as folder, running_front(Path(folder)) as (store, front):
         migrate(store)
         begun_s = clock.steady_s()
         load(store, millions * 1_000_000)
@@ -98,12 +111,14 @@ def main(
         ).rows()
         console.print(f"{millions} million events in {clock.steady_s() - begun_s:.0f} s; parts: {dict(parts)}")
         table = Table(title=f"{clients} clients at once, ms")
-        for column in ("question", "merchant", "p50", "p95", "most"):
-            table.add_column(column, justify="right" if column.startswith(("p", "most")) else "left")
-        for name, sql in (("a customer's period", _PERIOD), ("top 100", _TOP), ("top 100 of a meter", _TOP_QUANTITY)):
+        for column in ("question", "merchant", "CPU each", "p50", "p95", "most"):
+            table.add_column(column, justify="left" if column in {"question", "merchant"} else "right")
+        for name, question in QUESTIONS.items():
             for whose, draw in (("any", draw_any), ("the hot one", draw_hot)):
-                took_ms = ask_all(store, clock, sql, draw, clients=clients, asks=asks)
-                figures = (took_ms[len(took_ms) // 2], took_ms[int(len(took_ms) * 0.95)], took_ms[-1])
+                begun_cpu_s = cpu_s(front)
+                took_ms = ask_all(store, clock, question, draw, clients=clients, asks=asks)
+                cpu_ms = (cpu_s(front) - begun_cpu_s) * 1_000 / len(took_ms)
+                figures = (cpu_ms, took_ms[len(took_ms) // 2], took_ms[int(len(took_ms) * 0.95)], took_ms[-1])
                 table.add_row(name, whose, *(f"{figure:.1f}" for figure in figures))
     console.print(table)
 
@@ -118,17 +133,17 @@ def load(store: UsageStore, events: int) -> None:
             store.command(f"{sql} SETTINGS max_insert_block_size = {CHUNK_EVENTS}", chunk)
 
 
-def draw_any(chance: random.Random) -> dict[str, object]:
+def draw_any(chance: random.Random) -> Drawn:
     """A merchant and customer, each as likely as any other."""
     return drawn(chance.randrange(MERCHANTS), chance)
 
 
-def draw_hot(chance: random.Random) -> dict[str, object]:
+def draw_hot(chance: random.Random) -> Drawn:
     """A customer of the largest merchant."""
     return drawn(0, chance)
 
 
-def drawn(merchant: int, chance: random.Random) -> dict[str, object]:
+def drawn(merchant: int, chance: random.Random) -> Drawn:
     """Ids as the rows have them."""
     customer, meter = chance.randrange(CUSTOMERS), chance.randrange(METERS)
     return {
@@ -138,17 +153,44 @@ def drawn(merchant: int, chance: random.Random) -> dict[str, object]:
     }
 
 
-def ask_all(store: UsageStore, clock: Clock, sql: str, draw: Draw, *, clients: int, asks: int) -> list[float]:
+def ask_period(store: UsageStore, drawn: Drawn) -> int:
+    """A customer's month in the customer's zone, as the API asks for it."""
+    return usage_by(store, replace(MONTH, merchant_ids=(drawn["merchant"],), customer_ids=(drawn["customer"],))).height
+
+
+def ask_month(store: UsageStore, drawn: Drawn) -> int:
+    """The month of all of a merchant's customers, as the API asks for it."""
+    return usage_by(store, replace(MONTH, merchant_ids=(drawn["merchant"],))).height
+
+
+def asking(sql: str) -> Ask:
+    """A question to the views."""
+    return lambda store, drawn: (
+        store.query_frame(sql, {name: value for name, value in drawn.items() if f"{{{name}:" in sql}).height
+    )
+
+
+# By the product's own questions, and by the views.
+QUESTIONS: dict[str, Ask] = {
+    "a customer's period": ask_period,
+    "the same, by usage_month_at": asking(_PERIOD),
+    "all customers' month": ask_month,
+    "top 100, by usage_by_month": asking(_TOP),
+    "top 100 of a meter, by usage_by_month": asking(_TOP_QUANTITY),
+}
+
+
+def ask_all(store: UsageStore, clock: Clock, question: Ask, draw: Draw, *, clients: int, asks: int) -> list[float]:
     """Milliseconds of every answer, in order of length; each client asks its next question when it has an answer."""
 
     def ask(seed: int) -> list[float]:
         chance, took_ms = random.Random(seed), []
         for _ in range(asks):
-            values = {name: value for name, value in draw(chance).items() if f"{{{name}:" in sql}
+            drawn = draw(chance)
             begun_s = clock.steady_s()
-            found = store.query_frame(sql, values)
+            rows = question(store, drawn)
             took_ms.append((clock.steady_s() - begun_s) * 1_000)
-            assert found.height, "every customer has usage"
+            assert rows, "every customer has usage"
         return took_ms
 
     with ThreadPoolExecutor(clients) as threads:
