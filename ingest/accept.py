@@ -50,7 +50,7 @@ async def accept(gateway: Gateway, scope: MutableMapping[str, Any], receive: Rec
         return None
     if not incoming.ended:
         await drain(incoming)
-    gateway.metrics.requests.labels(str(answer.status)).inc()
+    gateway.metrics.count_request(answer.status)
     return answer
 
 
@@ -63,8 +63,7 @@ async def take_events(gateway: Gateway, merchant_id: str, head: Head, body: byte
     kept = verdict.kept
     if kept:
         await gateway.keep(kept, size)
-    gateway.metrics.seconds.observe(gateway.parts.clock.steady_s() - begun_s)
-    gateway.metrics.count_verdict(verdict)
+    gateway.metrics.count_verdict(verdict, gateway.parts.clock.steady_s() - begun_s)
     return answer_verdict(verdict)
 
 

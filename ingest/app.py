@@ -12,12 +12,11 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from core.logs import get_logger
 from ingest.accept import Take, accept, take_events
 from ingest.config import GatewayConfig, GatewayParts
 from ingest.correct import take_amendment, take_backfill, take_corrections, take_retraction
 from ingest.gateway import Gateway
-from ingest.problems import Answer, answer_json, answer_problem
+from ingest.problems import Answer, answer_error, answer_json, answer_problem
 from ingest.read_corrections import read_query
 
 
@@ -131,5 +130,4 @@ async def answer_validation_error(_request: Request, error: Exception) -> Respon
 
 async def answer_bug(_request: Request, error: Exception) -> Response:
     """A bug of ours: logged in full, told in a word."""
-    get_logger("ingest.app").error("unexpected error", exc_info=error)
-    return respond(answer_problem(500, "internal_error", "something went wrong here; sending again does no harm"))
+    return respond(answer_error(error))

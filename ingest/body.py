@@ -52,7 +52,7 @@ async def read_body(incoming: Incoming, head: Head, hold: Hold, time_limit_s: fl
         async with asyncio.timeout(time_limit_s):
             packed = await read_packed(incoming, hold)
     except TimeoutError:
-        raise Refused("body_too_slow", f"the body did not arrive within {time_limit_s:g} seconds", 408) from None
+        raise body_too_slow(time_limit_s) from None
     if head.encoding == "identity":
         return packed
     pieces: list[bytes] = []
@@ -77,6 +77,11 @@ async def read_packed(incoming: Incoming, hold: Hold) -> bytes:
         hold.grow(len(piece))
         pieces.append(piece)
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def body_too_slow(time_limit_s: float) -> Refused:
+    """What a sender is told that takes too long."""
+    return Refused("body_too_slow", f"the body did not arrive within {time_limit_s:g} seconds", 408)
 
 
 async def drain(incoming: Incoming) -> None:

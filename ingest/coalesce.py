@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from uuid import UUID
 
 import pyarrow as pa
@@ -13,7 +14,7 @@ from core.limits import ENVELOPE_BYTES_MAX, ENVELOPE_EVENTS_MAX
 from ingest.codec import PACK_FROM_BYTES, encode_envelope, envelope_headers
 from ingest.columns import build_batch, join_keys, split_by_partition
 from ingest.event import Envelope, partition_of
-from ingest.parcel import Parcel, Waiter
+from ingest.parcel import Parcel, Tell, Waiter
 from ingest.problems import unconfirmed
 from ingest.rows import Accepted, Rows
 
@@ -21,6 +22,9 @@ from ingest.rows import Accepted, Rows
 FEW = 64
 # Bodies beyond this are packed at once, so that an envelope stays well below its limit.
 GATHER_BYTES_MAX = 4 * 1024 * 1024
+# Where so many requests shared the last messages the next are expected, too: they are worth waiting for.
+CROWD = 4
+CROWD_LINGER_S = 0.005
 
 Ship = Callable[[Parcel], None]
 # Writes accepted events for so many partitions as finished messages; None when that cannot be done yet.
@@ -49,43 +53,98 @@ class Coalescer:
         self.sequences = [0] * partitions
         self.gathered: list[Accepted] = []
         self.waiters: list[tuple[Waiter, Sequence[Accepted]]] = []
+        # Waiters of one event each, with its partition.
+        self.singles: list[tuple[int, Waiter]] = []
+        # What has to be done before packing, by those who gather themselves, and how many requests they hold.
+        self.before_packing: Callable[[], None] | None = None
+        self.held_back = 0
         self.events = 0
         self.size = 0
+        # How many requests shared the last messages.
+        self.crowd = 0
         # A dict for its order: the oldest comes first.
         self.under_way: dict[Parcel, None] = {}
         self.timer: asyncio.Handle | None = None
+        # Whether the timer runs out in this round of the loop.
+        self.due = False
 
     def submit(self, rows: Sequence[Accepted], size: int) -> asyncio.Future[None]:
         """Take a request of at most ``ENVELOPE_EVENTS_MAX`` events that came as ``size`` bytes.
 
         The future is done once all of them are safe, and fails with ``Unavailable`` when that is not known.
         """
+        future = asyncio.get_running_loop().create_future()
+        self.submit_telling(rows, size, partial(resolve, future))
+        return future
+
+    def submit_telling(self, rows: Sequence[Accepted], size: int, tell: Tell) -> None:
+        """``submit`` for whoever wants to be called."""
+        self.gather(rows, size)
+        self.waiters.append((Waiter(tell), rows))
+        self.prompt()
+
+    def submit_each(self, rows: Sequence[Accepted], size: int, homes: list[tuple[int, Tell]]) -> None:
+        """``submit_telling`` for requests of one event: whom to tell of each, with its partition, in order."""
+        self.gather(rows, size)
+        self.singles += [(home, Waiter(tell)) for home, tell in homes]
+        self.prompt()
+
+    def gather(self, rows: Sequence[Accepted], size: int) -> None:
+        """Enter events, after packing those that were there where they would be too many."""
         events = sum(map(len, rows))
         if self.events + events > ENVELOPE_EVENTS_MAX:
             self.flush()
-        loop = asyncio.get_running_loop()
-        waiter = Waiter(loop.create_future())
         self.gathered += rows
-        self.waiters.append((waiter, rows))
         self.events += events
         self.size += size
+
+    def hold_back(self, before_packing: Callable[[], None], *, full: bool) -> None:
+        """One more request will be submitted when events are packed: now when its gatherer is full, else as usual."""
+        self.before_packing = before_packing
+        self.held_back += 1
+        if full:
+            self.flush()
+        else:
+            self.prompt()
+
+    def prompt(self) -> None:
+        """See to it that what was gathered is packed in time."""
         if self.events >= ENVELOPE_EVENTS_MAX or self.size > GATHER_BYTES_MAX:
             self.flush()
-        elif self.timer is None:
+        elif self.due:
+            return
+        elif not self.under_way and self.all_here():
+            if self.timer:
+                self.timer.cancel()
             # Whatever else has arrived in this round of the loop still gets in.
-            self.timer = loop.call_later(self.linger_s, self.flush) if self.under_way else loop.call_soon(self.flush)
-        return waiter.future
+            self.timer, self.due = asyncio.get_running_loop().call_soon(self.flush), True
+        elif self.timer is None:
+            linger_s = self.linger_s if self.crowd < CROWD else CROWD_LINGER_S
+            self.timer = asyncio.get_running_loop().call_later(linger_s, self.flush)
+
+    def all_here(self) -> bool:
+        """Whether there is nobody to wait for: the last messages were not shared, or as many wait as shared them."""
+        return self.crowd < CROWD or len(self.waiters) + len(self.singles) + self.held_back >= self.crowd
 
     def flush(self) -> None:
         """Pack what was gathered and ship it."""
+        if self.before_packing:
+            before_packing, self.before_packing, self.held_back = self.before_packing, None, 0
+            before_packing()
         if self.timer:
             self.timer.cancel()
-            self.timer = None
+            self.timer, self.due = None, False
         if not self.gathered:
             return
-        gathered, waiters = self.gathered, self.waiters
-        self.gathered, self.waiters, self.events, self.size = [], [], 0, 0
+        gathered, waiters, singles = self.gathered, self.waiters, self.singles
+        self.gathered, self.waiters, self.singles, self.events, self.size = [], [], [], 0, 0
+        self.crowd = len(waiters) + len(singles)
         parcels = list(self.pack(gathered))
+        for home, waiter in singles:
+            for parcel in parcels:
+                if parcel.partition == home:
+                    parcel.waiters.append(waiter)
+                    waiter.remaining += 1
         for waiter, rows in waiters:
             touched = touched_partitions(rows, self.partitions)
             for parcel in parcels:
@@ -100,7 +159,8 @@ class Coalescer:
         The future is that of ``submit``.
         """
         self.flush()
-        waiter = Waiter(asyncio.get_running_loop().create_future())
+        future = asyncio.get_running_loop().create_future()
+        waiter = Waiter(partial(resolve, future))
         keys = b"".join(batch.column("key").to_pylist())
         parts = split_by_partition(batch, keys, self.partitions)
         parcels = [parcel for partition, part in parts for parcel in self.wrap(partition, part)]
@@ -108,7 +168,7 @@ class Coalescer:
         for parcel in parcels:
             parcel.waiters.append(waiter)
         self.send_off(parcels)
-        return waiter.future
+        return future
 
     def send_off(self, parcels: list[Parcel]) -> None:
         """Ship parcels, and know that they are under way."""
@@ -153,9 +213,9 @@ class Coalescer:
         yield Parcel(partition, self.producer.bytes, sequence, value, headers, on_settled=self.settled)
 
     def settled(self, parcel: Parcel) -> None:
-        """A parcel is through, or has failed: once none is under way there is nothing to wait for."""
+        """A parcel is through, or has failed: once none is under way there is nothing to wait for but a crowd."""
         self.under_way.pop(parcel, None)
-        if not self.under_way and self.gathered:
+        if not self.under_way and self.timer and self.all_here():
             self.flush()
 
     def oldest_age_s(self) -> float:
@@ -168,6 +228,16 @@ class Coalescer:
         end_s = self.clock.steady_s() - age_max_s
         for parcel in [parcel for parcel in self.under_way if parcel.shipped_s < end_s]:
             parcel.fail(unconfirmed("the log did not confirm in time"))
+
+
+def resolve(future: asyncio.Future[None], error: Exception | None) -> None:
+    """Let whoever awaits a future know."""
+    if future.done():
+        return
+    if error:
+        future.set_exception(error)
+    else:
+        future.set_result(None)
 
 
 def touched_partitions(rows: Sequence[Accepted], partitions: int) -> set[int] | None:

@@ -76,7 +76,7 @@ async def keep(gateway: Gateway, verdict: CorrectionVerdict) -> Answer:
     """Send what was accepted, each partition's in one message, and say what became of it."""
     if verdict.batches:
         await gateway.keep_apart(verdict.batch())
-    gateway.metrics.count_verdict(Verdict(rejections=verdict.rejections))
+    gateway.metrics.count_rejected(verdict.rejections)
     body = verdict.body()
     if not verdict.rejections:
         return answer_json(202, body)

@@ -37,9 +37,9 @@ class Gateway:
         self.config = config
         self.parts = parts
         self.producer: UUID = uuid4()
-        self.metrics = GatewayMetrics()
         self.authorizer = Authorizer(parts.find_key, parts.clock)
-        self.pending = Pending(config.pending_bytes_max, self.metrics.pending.set)
+        self.pending = Pending(config.pending_bytes_max)
+        self.metrics = GatewayMetrics(lambda: self.pending.held)
         self.probe = TopicProbe(config.kafka, config.topic, config.partitions, config.replication)
         self.layouts = LayoutMemory()
         self.lanes = LaneLoader()
@@ -58,7 +58,7 @@ class Gateway:
         if config.journal_dir:
             root = config.journal_dir / config.topic
             root.mkdir(parents=True, exist_ok=True)
-            self.journal = Journal(root, self.producer.hex, self.parts.clock, self.metrics.journal.set)
+            self.journal = Journal(root, self.producer.hex, self.parts.clock, self.metrics.note_journal_bytes)
             await self.journal.adopt()
         await self.watcher.tick()
         self.tasks = [asyncio.create_task(self.watcher.run()), asyncio.create_task(self.sweep())]

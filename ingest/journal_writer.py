@@ -42,6 +42,8 @@ class JournalWriter:
         self.waiting: list[Job] = []
         self.turn = threading.Condition()
         self.closing = False
+        # Whether the thread is woken in this round of the loop.
+        self.waking = False
         self.rotating = False
         self.segment: Segment | None = None
         self.file = -1
@@ -50,9 +52,17 @@ class JournalWriter:
         self.thread.start()
 
     def append(self, job: Job) -> None:
-        """Queue a record."""
+        """Queue a record. What comes in the same round of the loop shares one fsync."""
         with self.turn:
             self.waiting.append(job)
+        if not self.waking:
+            self.waking = True
+            self.loop.call_soon(self.wake)
+
+    def wake(self) -> None:
+        """Let the thread have what was queued."""
+        self.waking = False
+        with self.turn:
             self.turn.notify()
 
     def rotate(self) -> None:

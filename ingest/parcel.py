@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ingest.codec import Headers
 from ingest.segment import Entry
 
+# Told once: that all is safe (``None``), or why that is not known.
+Tell = Callable[[Exception | None], None]
+
 
 @dataclass(slots=True, eq=False)
 class Waiter:
     """One request: done when each parcel that holds its events is confirmed, failed when one of them fails."""
 
-    future: asyncio.Future[None]
+    tell: Tell
     remaining: int = 0
+    told: bool = False
 
     def confirm(self) -> None:
         """One more of its parcels is safe."""
         self.remaining -= 1
-        if self.remaining == 0 and not self.future.done():
-            self.future.set_result(None)
+        if self.remaining == 0 and not self.told:
+            self.told = True
+            self.tell(None)
 
     def fail(self, error: Exception) -> None:
         """One of its parcels may not be safe."""
-        if not self.future.done():
-            self.future.set_exception(error)
+        if not self.told:
+            self.told = True
+            self.tell(error)
 
 
 @dataclass(slots=True, eq=False)

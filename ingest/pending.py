@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import TracebackType
 
 from ingest.problems import Busy
@@ -14,10 +13,9 @@ REQUEST_BYTES = 4 * 1024
 class Pending:
     """Counts bytes that are held for requests in flight; over the bound, new ones are sent away with 429."""
 
-    def __init__(self, bytes_max: int, observe: Callable[[int], None]) -> None:
+    def __init__(self, bytes_max: int) -> None:
         self.bytes_max = bytes_max
         self.held = 0
-        self.observe = observe
 
     def open(self) -> Hold:
         """Begin a request's hold; raises ``Busy`` when there is no room."""
@@ -42,7 +40,6 @@ class Hold:
             raise Busy("too_much_pending", "too many events wait for the log; try again in a moment")
         pending.held += size
         self.held += size
-        pending.observe(pending.held)
 
     def __enter__(self) -> Hold:
         return self
@@ -50,6 +47,9 @@ class Hold:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Give it back."""
         self.pending.held -= self.held
         self.held = 0
-        self.pending.observe(self.pending.held)

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from core.errors import Refused, Transient
+from core.logs import get_logger
 
 Header = tuple[bytes, bytes]
 
@@ -83,6 +84,16 @@ def answer_busy(busy: Busy) -> Answer:
     """The answer that asks to come again."""
     headers = ((b"retry-after", str(busy.retry_after_s).encode()),)
     return answer_problem(busy.status, busy.code, busy.message, headers=headers)
+
+
+def answer_error(error: Exception) -> Answer:
+    """The answer to whatever went wrong; a bug of ours is logged in full and told in a word."""
+    if isinstance(error, Busy):
+        return answer_busy(error)
+    if isinstance(error, Refused):
+        return answer_refused(error)
+    get_logger("ingest").error("unexpected error", exc_info=error)
+    return answer_problem(500, "internal_error", "something went wrong here; sending again does no harm")
 
 
 def unconfirmed(why: str) -> Unavailable:

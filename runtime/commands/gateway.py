@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 import uvicorn
+from fastapi import FastAPI
 from sqlalchemy import Engine
 
 from catalog.keys import find_key
@@ -19,6 +20,8 @@ from ingest.authorize import Identity
 from ingest.backfill import Backfill, find_backfill
 from ingest.catalog_feed import CatalogFeed
 from ingest.config import GatewayConfig, GatewayParts
+from ingest.direct import protocol_of
+from ingest.gateway import Gateway
 from ingest.sealed import SealedState, read_sealed
 from runtime.settings import Settings, load_settings, load_stack_settings
 from runtime.stop_signals import leave_stopping_to_server
@@ -93,13 +96,14 @@ def gateway_parts(books: Engine, feed: CatalogFeed) -> GatewayParts:
 
 
 def server_config(app: object, host: str, port: int) -> uvicorn.Config:
-    """How uvicorn serves it."""
+    """How uvicorn serves it; a gateway takes plain requests straight from its connections."""
+    gateway = getattr(app.state, "gateway", None) if isinstance(app, FastAPI) else None
     return uvicorn.Config(
         app,  # type: ignore[arg-type] # uvicorn's own type of an application is narrower than what it takes
         host=host,
         port=port,
         loop="uvloop",
-        http="httptools",
+        http=protocol_of(gateway) if isinstance(gateway, Gateway) else "httptools",
         ws="none",
         lifespan="on",
         access_log=False,

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Sequence
+from typing import ClassVar
 from unittest.mock import patch
 
 from ingest.config import GatewayConfig, GatewayParts
 from ingest.delivery import Client
 from ingest.gateway import Gateway
-from ingest.parcel import Parcel
+from ingest.parcel import Parcel, Waiter
 from ingest.producer import OnReports, OnTrouble, Report
-from ingest.rows import Accepted
 from runtime.commands.gateway import gateway
 from runtime.settings import load_settings
 from tests.runtime.faults.orders import Orders
@@ -29,6 +28,7 @@ class StruckGateway(Gateway):
     def __init__(self, config: GatewayConfig, parts: GatewayParts) -> None:
         super().__init__(config, parts)
         self.orders = Orders(load_settings().home, "gateway")
+        StruckWaiter.gateway = self
 
     def reach(self, moment: str) -> None:
         """Die here if that was ordered."""
@@ -49,12 +49,20 @@ class StruckGateway(Gateway):
 
         return super().open_client(hear, on_trouble)
 
-    async def keep(self, rows: Sequence[Accepted], size: int) -> None:
-        """Return once every event is in the log."""
-        await super().keep(rows, size)
-        self.reach("before_answer")
+
+class StruckWaiter(Waiter):
+    """A request that is about to be answered, whichever way it came in."""
+
+    __slots__ = ()
+    gateway: ClassVar[StruckGateway]
+
+    def confirm(self) -> None:
+        """One more of its parcels is safe."""
+        if self.remaining == 1:
+            self.gateway.reach("before_answer")
+        super().confirm()
 
 
 if __name__ == "__main__":
-    with patch("ingest.app.Gateway", StruckGateway):
+    with patch("ingest.app.Gateway", StruckGateway), patch("ingest.coalesce.Waiter", StruckWaiter):
         gateway("127.0.0.1", None)
