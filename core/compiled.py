@@ -20,7 +20,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -56,6 +56,8 @@ def compile_later(function: Kernel, *, counting: bool) -> Kernel:
     # ``_nrt`` has a name of numba's own; its stubs leave it out.
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": counting}
     dispatcher: Any = numba.njit(**options)(function)
+    if not counting:
+        dispatcher.get_call_template = partial(call_widely, dispatcher.get_call_template)
     kernel: Kernel = dispatcher
     try:
         kept: Any = FunctionCache(function)  # type: ignore[no-untyped-call]
@@ -66,6 +68,17 @@ def compile_later(function: Kernel, *, counting: bool) -> Kernel:
     kept._cache_file._source_stamp = sources_digest(Path(inspect.getfile(function)).parent)
     dispatcher._cache = kept
     return kernel
+
+
+def call_widely(call: Callable[..., Any], arguments: Any, named: Any) -> Any:
+    """Have a kernel compiled once for all integers with a sign, and not anew for each width and each constant."""
+    return call(tuple(map(widen, arguments)), named)
+
+
+def widen(kind: Any) -> Any:
+    """The type that stands for one of numba's, its constants and narrower integers."""
+    kind = types.unliteral(kind)  # type: ignore[no-untyped-call]
+    return types.int64 if kind in types.signed_domain else kind
 
 
 def is_kept(kernel: Callable[..., Any]) -> bool:
