@@ -5,7 +5,8 @@ their block is sealed. No exception crosses the agent's loop: whatever was not f
 because Faust acknowledges what an exception passes. No tables, web server, leader topic or topics made by Faust.
 
 Where to read from is the ledger's word: group offsets are written as a hint for lag monitors and never read. All
-blocking work happens in one thread, so that heartbeats go on and blocks stay in order.
+blocking work happens in one thread, so that heartbeats go on and blocks stay in order. What comes meanwhile is gathered
+for the next ones.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -26,6 +27,7 @@ from yarl import URL
 from core.errors import MillraceError, Stop
 from core.logs import get_logger
 from streams.desk import Desk, Record
+from streams.intake import Intake, Patience
 from streams.watchdog import NO_ANSWER, Sight, Watchdog
 
 Answer = TypeVar("Answer")
@@ -50,8 +52,10 @@ class DriverSettings:
     topic: str
     folder: Path
     group: str = "millrace-streams"
-    # How long a quiet log's messages are gathered before they make a block.
-    linger_s: float = 0.15
+    # When what has come makes blocks.
+    patience: Patience = field(default_factory=Patience)
+    # How often Faust hands over what it has.
+    hand_over_s: float = 0.05
     messages_max: int = 1024
     message_bytes_max: int = 16 * 1024 * 1024
     # The embedded broker answers a join only after about this long; Apache Kafka allows no less than 6 s by default.
@@ -93,6 +97,7 @@ class Driver:
         self._generation = -1
         self._joined = False
         self._in_hand: str | None = None
+        self._intake = Intake[Any](settings.patience)
         self._ends: Mapping[int, int] = {}
         self._stopping = False
         self._stopped = asyncio.Event()
@@ -122,6 +127,8 @@ class Driver:
     async def seek_positions(self, generation: int, partitions: set[int]) -> Mapping[int, int]:
         """Claim what was assigned; returns the offsets to read from."""
         self._log.info("assigned", partitions=sorted(partitions), generation=generation)
+        # Until the claims are there, nothing that came before them may be worked on.
+        self._generation = -1
         claiming = self._in_thread(lambda: self._desk.assign(partitions), "claiming partitions")
         positions = await self._guard(claiming)
         self._generation = generation
@@ -130,11 +137,21 @@ class Driver:
 
     async def _blocks(self, stream: Any) -> None:
         """The agent: take, work, acknowledge. Nothing leaves it but by the end of the process."""
-        await self._guard(self._take_for_ever(stream))
+        working = asyncio.create_task(self._guard(self._work_for_ever(stream)))
+        try:
+            await self._guard(self._take_for_ever(stream))
+        finally:
+            working.cancel()
 
     async def _take_for_ever(self, stream: Any) -> None:
         settings = self._settings
-        async for events in stream.noack_take(settings.messages_max, within=settings.linger_s):
+        async for events in stream.noack_take(settings.messages_max, within=settings.hand_over_s):
+            if not self._stopping:
+                await self._intake.put((event, len(event.message.value or b"")) for event in events)
+
+    async def _work_for_ever(self, stream: Any) -> None:
+        while True:
+            events = await self._intake.take()
             if self._stopping:
                 continue
             # What was fetched before a rebalance comes again; its first delivery must not be mixed in.
@@ -147,6 +164,7 @@ class Driver:
     async def _let_go(self, *_: Any, **__: Any) -> None:
         """Partitions are about to go: finish what is in hand of them."""
         self._joined = False
+        self._generation = -1
         await self._finish_block()
 
     async def _see_assigned(self, app: Any, /, *_: Any, **__: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -32,6 +33,7 @@ from streams.ledger_postgres import PostgresLedger
 from streams.retry import Retry, RetryPolicy
 from streams.sink import Moment, Parts, no_failpoint
 from streams.store import ClickHouseStore
+from streams.warm_up import warm_up
 from streams.watchdog import NO_ANSWER
 
 Answer = TypeVar("Answer")
@@ -56,6 +58,9 @@ def worker() -> None:
 
 async def work(settings: Settings, failpoint: Callable[[Moment], None] = no_failpoint) -> int:
     """Wire the parts together and drive them; returns the exit code. ``failpoint`` is for tests."""
+    # Before the group counts on us: on a machine's first start it takes longer than a block may.
+    await asyncio.to_thread(warm_up)
+    gc.freeze()
     clock = SystemClock()
     admin = open_admin(settings)
     books = open_books(settings, pool_size=2)
