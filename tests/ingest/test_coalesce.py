@@ -10,7 +10,7 @@ import pytest
 
 from core.clock import ManualClock
 from core.limits import ENVELOPE_BYTES_MAX, ENVELOPE_EVENTS_MAX
-from ingest.coalesce import Coalescer
+from ingest.coalesce import CROWD, CROWD_LINGER_S, Coalescer
 from ingest.codec import decode_envelope
 from ingest.event import event_key, partition_of
 from ingest.parcel import Parcel
@@ -77,6 +77,66 @@ def test_nothing_waits_while_nothing_is_under_way_and_the_rest_is_gathered(clock
 
     asyncio.run(main())
     assert len(decode_envelope(shipped[1].value, shipped[1].headers).events) == 10
+
+
+def test_a_crowd_is_waited_for_until_all_are_here_or_for_its_linger(clock: ManualClock) -> None:
+    """As many as shared the last messages share the next at once; fewer wait for the others, but not for long."""
+    shipped: list[Parcel] = []
+
+    async def main() -> None:
+        coalescer = coalescer_of(shipped, clock, partitions=1)
+        futures = [coalescer.submit(rows_of(1, first=i), 100) for i in range(CROWD)]
+        await asyncio.sleep(0)
+        shipped[0].confirm()
+        await asyncio.gather(*futures)
+        for i in range(CROWD - 1):
+            coalescer.submit(rows_of(1, first=10 + i), 100)
+        await asyncio.sleep(CROWD_LINGER_S / 4)
+        assert len(shipped) == 1
+        coalescer.submit(rows_of(1, first=20), 100)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert len(shipped) == 2
+        shipped[1].confirm()
+        coalescer.submit(rows_of(1, first=30), 100)
+        await asyncio.sleep(4 * CROWD_LINGER_S)
+        assert len(shipped) == 3
+        shipped[2].confirm()
+        coalescer.submit(rows_of(1, first=40), 100)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert len(shipped) == 4, "the crowd has gone"
+
+    asyncio.run(main())
+
+
+def test_whoever_gathers_is_asked_before_events_are_packed(clock: ManualClock) -> None:
+    """Its events share the next messages, each request with the partition of its one event."""
+    shipped: list[Parcel] = []
+    told: list[tuple[int, Exception | None]] = []
+
+    async def main() -> None:
+        coalescer = coalescer_of(shipped, clock)
+        rows = rows_of(12)
+        homes = [partition_of(key, 4) for key in rows[0].keys]
+
+        def hand_on() -> None:
+            tells = [lambda error, place=place: told.append((place, error)) for place in range(12)]
+            coalescer.submit_each(rows, 100, list(zip(homes, tells, strict=True)))
+
+        for place in range(12):
+            coalescer.hold_back(hand_on, full=place == 11)
+        assert {parcel.partition for parcel in shipped} == set(homes)
+        shipped[0].fail(Unavailable("x", "y"))
+        for parcel in shipped[1:]:
+            parcel.confirm()
+        await asyncio.sleep(0)
+        assert len(told) == 12
+        assert {place for place, error in told if error} == {
+            place for place, home in enumerate(homes) if home == shipped[0].partition
+        }
+
+    asyncio.run(main())
 
 
 def test_a_parcel_that_is_not_confirmed_in_time_fails(clock: ManualClock) -> None:
