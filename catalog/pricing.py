@@ -93,8 +93,10 @@ def load_priced_subscriptions(connection: Connection, version: int) -> pl.DataFr
     """
     assert 0 <= version <= current_version(connection), f"catalog version {version} is not written yet"
     subscriptions = load_subscriptions(connection, version)
-    priced, own = every_version(connection, version, subscriptions), load_own_prices(connection, version)
-    if own.height or priced.select("subscription_id", "meter_id").is_duplicated().any():
+    sold, own = load_prices(connection, version), load_own_prices(connection, version)
+    priced = with_anchors(subscriptions).join(sold, on="plan_id")
+    # Asked of the prices, which are few: subscriptions may be a million.
+    if own.height or sold.select("plan_id", "meter_id").is_duplicated().any():
         spans = with_versions(priced, load_pins(connection, version))
         own = with_anchors(subscriptions).join(own, on=["subscription_id", "plan_id"])
         priced = with_ends(with_overrides(spans, own) if own.height else spans)
@@ -118,8 +120,7 @@ def load_subscriptions(connection: Connection, version: int) -> pl.DataFrame:
 
 def every_version(connection: Connection, version: int, subscriptions: pl.DataFrame) -> pl.DataFrame:
     """Subscriptions with every version of the prices of their plans."""
-    prices = load_prices(connection, version)
-    return with_anchors(subscriptions).join(prices, on="plan_id")
+    return with_anchors(subscriptions).join(load_prices(connection, version), on="plan_id")
 
 
 def with_anchors(subscriptions: pl.DataFrame) -> pl.DataFrame:
