@@ -53,8 +53,8 @@ def compile_later(function: Kernel, *, counting: bool) -> Kernel:
     """See ``compiled`` and ``lean``."""
     if not is_compiling():
         return function
-    # ``_nrt`` has a name of numba's own; its stubs leave it out.
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": counting}
+    # numba's stubs leave out ``_nrt``. Nobody calls a kernel from C.
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": counting, "no_cfunc_wrapper": True}
     dispatcher: Any = numba.njit(**options)(function)
     if not counting:
         dispatcher.get_call_template = partial(call_widely, dispatcher.get_call_template)
