@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from core.compiled import compiled
+from core.compiled import compiled, lean
 from streams.plain_number import read_plain
 from streams.texts import I32, U64, Names, Places, Texts, find_name, find_text, same_text
 
@@ -105,7 +105,7 @@ def number_properties(names: Texts, bounds: I32, known: Names) -> I32:
     return numbers
 
 
-@compiled
+@lean
 def find_property(properties: Properties, row: int, number: int) -> int:
     """Where an event's property stands, -1 if it has none; a name given twice counts with its first value."""
     for at in range(properties.bounds[row], properties.bounds[row + 1]):
@@ -114,7 +114,7 @@ def find_property(properties: Properties, row: int, number: int) -> int:
     return -1
 
 
-@compiled
+@lean
 def filters_hold(  # noqa: PLR0917 - a loop takes its columns by place
     rules: MeterRules, first: int, end: int, properties: Properties, verdicts: Flags, row: int
 ) -> bool:
@@ -135,7 +135,7 @@ def filters_hold(  # noqa: PLR0917 - a loop takes its columns by place
     return held
 
 
-@compiled
+@lean
 def condition_holds(rules: MeterRules, number: int, texts: Texts, verdicts: Flags, at: int) -> bool:
     """Whether a filter's condition holds for the text at a place."""
     kind = rules.filters[number, KIND]
