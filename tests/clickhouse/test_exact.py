@@ -33,6 +33,8 @@ class Only:
     property: str
     op: str
     values: tuple[str, ...] = ()
+    negated: bool = False
+    alternative: bool = False
 
 
 RULE = Rule("llm.request", "tokens", (Only("model", "ne", ("tiny",)),))
