@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Lock
@@ -88,13 +88,13 @@ class UsageStore:
         Returns when the rows are stored. The frame's columns are matched by name; nulls and unknown columns are
         refused. An empty frame is no insert, and leaves its token unused.
         """
-        assert token, "an insert without a token could double its rows when it is repeated"
         rows = to_table(frame)
-        if rows.num_rows == 0:
-            return
-        settings = INSERT_SETTINGS | {"insert_deduplication_token": token}
-        body = stream_bytes(rows)
-        self._ask(lambda client: client.raw_insert(table, rows.column_names, body, settings, "ArrowStream"))
+        if rows.num_rows:
+            self._insert(table, rows.column_names, stream_bytes(rows), "ArrowStream", token=token)
+
+    def insert_native(self, table: str, names: Sequence[str], rows: bytes, *, token: str) -> None:
+        """``insert_frame`` for one block of rows in ClickHouse's Native format, with columns of these names."""
+        self._insert(table, names, pa.compress(rows, "lz4", asbytes=True), "Native", token=token, packed="lz4")
 
     def query_frame(self, sql: str, parameters: Mapping[str, object] | None = None) -> pl.DataFrame:
         """Run a SELECT and return its rows. Decimals stay decimals and DateTime64 comes as UTC datetimes.
@@ -126,6 +126,13 @@ class UsageStore:
             if self._client is not None:
                 self._client.close()
             self._client = None
+
+    def _insert(
+        self, table: str, names: Sequence[str], body: bytes, body_format: str, *, token: str, packed: str | None = None
+    ) -> None:
+        assert token, "an insert without a token could double its rows when it is repeated"
+        settings = INSERT_SETTINGS | {"insert_deduplication_token": token}
+        self._ask(lambda client: client.raw_insert(table, names, body, settings, body_format, packed))
 
     def _ask(self, call: Callable[[Client], Answer]) -> Answer:
         try:

@@ -13,9 +13,11 @@ from core.limits import DEDUPE_HORIZON_DAYS
 from streams.history import History
 from streams.history_clickhouse import ClickHouseHistory
 from streams.key_index import KeyRun
+from streams.native import native_block
 from streams.plan import Intent
 from streams.rebuild import KeysWanted, claimed_keys, count_keys, read_keys
 from streams.rows import TABLES
+from streams.table_order import ORDERS
 
 OF_BLOCK = "incarnation = {incarnation:UInt32} AND partition = {partition:UInt16} AND block_first = {first:UInt64}"
 
@@ -25,6 +27,9 @@ class UsageSink(Protocol):
 
     def insert_frame(self, table: str, frame: pl.DataFrame | pa.Table, *, token: str) -> None:
         """Insert rows under a token; the same token again adds nothing, whatever the rows."""
+
+    def insert_native(self, table: str, names: Sequence[str], rows: bytes, *, token: str) -> None:
+        """The same for a block of rows in ClickHouse's own format."""
 
     def query_frame(self, sql: str, parameters: Mapping[str, object] | None = None) -> pl.DataFrame:
         """Run a SELECT."""
@@ -68,7 +73,11 @@ class ClickHouseStore:
 
     def insert(self, table: str, rows: pa.Table, token: str) -> None:
         """See ``BlockStore.insert``."""
-        self._usage.insert_frame(table, rows, token=token)
+        # An insert without rows is none, and leaves its token unused.
+        if table in ORDERS and rows.num_rows:
+            self._usage.insert_native(table, rows.column_names, native_block(table, rows), token=token)
+        else:
+            self._usage.insert_frame(table, rows, token=token)
 
     def keys(self, partition: int, horizon_from: datetime, leaving_out: Sequence[Intent]) -> KeyRun:
         """See ``BlockStore.keys``."""

@@ -186,6 +186,14 @@ def number_texts(texts: Texts, chosen: Places, seed: np.uint64) -> tuple[Places,
         if chosen[at] < 0:
             continue
         start, end = texts.bounds[chosen[at]], texts.bounds[chosen[at] + 1]
+        # Many say what the one before them said, which is found without a hash.
+        if at and numbers[at - 1] >= 0:
+            before = texts.bounds[chosen[at - 1]]
+            if texts.bounds[chosen[at - 1] + 1] - before == end - start and same_text(
+                texts.data, before, texts.data, start, end - start
+            ):
+                numbers[at] = numbers[at - 1]
+                continue
         mixed = hash_text(texts.data, start, end, seed)
         place = mixed & mask
         while slots[place] != 0 and numbers[at] < 0:

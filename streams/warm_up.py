@@ -16,6 +16,8 @@ from streams.block import BlockResult, Known, process_block
 from streams.compiled import compile_catalog
 from streams.decode import Readable
 from streams.key_index import KeyIndex
+from streams.native import native_block
+from streams.rows import UNIQUES, WINDOWS
 from streams.sequences import SealedSequences
 from streams.window import BlockPlace
 
@@ -28,12 +30,15 @@ VALUES = ("1.50", "1e3", '"', None)
 def warm_up() -> BlockResult:
     """Compute a small block of all there is, in memory alone. Takes seconds on a machine's first start."""
     envelope = Envelope(UUID(int=1), 1, trial_events())
-    return process_block(
+    result = process_block(
         [Readable(0, envelope)],
         BlockPlace(AT, 1, 0, 0),
         compile_catalog(trial_catalog()),
         Known(KeyIndex(), SealedSequences()),
     )
+    for table, rows in ((WINDOWS, result.windows), (UNIQUES, result.uniques)):
+        native_block(table, rows)
+    return result
 
 
 def trial_events() -> pa.RecordBatch:
