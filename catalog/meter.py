@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 from core.ids import MerchantId, MeterId
 
-Aggregation = Literal["count", "sum", "min", "max", "latest", "unique"]
+Aggregation = Literal["count", "sum", "min", "max", "latest", "unique", "avg"]
 FilterOp = Literal["eq", "ne", "in", "not_in", "exists", "contains", "prefix", "lt", "lte", "gt", "gte"]
 
 AGGREGATIONS: tuple[Aggregation, ...] = get_args(Aggregation)

@@ -90,7 +90,9 @@ meters = Table(
     Column("filters", JSONB, nullable=False),
     Column("from_version", BigInteger, nullable=False),
     Column("until_version", BigInteger, nullable=True),
-    CheckConstraint("aggregation in ('count', 'sum', 'min', 'max', 'latest', 'unique')", name="aggregation_known"),
+    CheckConstraint(
+        "aggregation in ('count', 'sum', 'min', 'max', 'latest', 'unique', 'avg')", name="aggregation_known"
+    ),
     CheckConstraint("(aggregation = 'count') = (value_property is null)", name="value_present"),
     Index("uq_meters_live", "merchant_id", "code", unique=True, postgresql_where=text("until_version is null")),
 )

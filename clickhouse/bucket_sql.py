@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+from clickhouse.quantity import average_sql
+
 Grain = Literal["minute", "hour", "day", "month", "total"]
 
 # Why an answer is not right: distinct values were not read, or something was restated.
@@ -55,12 +57,13 @@ _BOTH = f"""
 """
 # In 256 bits, as ``quantity_sql`` says. Distinct values are in the other half, where nothing else is.
 # Comparing times and keys took two fifths of a large merchant's question, hence the filter; the rest is quick.
-_QUANTITY = """toDecimal128(multiIf(
+_QUANTITY = f"""toDecimal128(multiIf(
         aggregation = 'count', toDecimal256(sum(d.events), 12),
         aggregation = 'sum', sum(toDecimal256(d.sum, 12)),
         aggregation = 'min', toDecimal256(min(d.min), 12),
         aggregation = 'max', toDecimal256(max(d.max), 12),
         aggregation = 'latest', toDecimal256(argMaxIf(d.last, (d.last_at, d.last_key), d.aggregation = 'latest'), 12),
+        aggregation = 'avg', {average_sql("sum(toDecimal256(d.sum, 12))", "sum(d.events)")},
         toDecimal256(0, 12)
     ), 12)"""
 _OF_WINDOWS = f"""

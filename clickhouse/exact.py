@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from clickhouse.client import UsageStore
+from clickhouse.quantity import average_sql
 from clickhouse.recompute import Rule, RuleSql, rule_sql
 from clickhouse.schema import QUANTITY
 from clickhouse.scopes import ask_about
@@ -102,17 +103,18 @@ _COUNTED = f"""
             ({_KEY}, stored_at, kafka_offset, position) IN ({_CORRECTED}))
 """
 # Copies in the very same place are one block stored twice, and alike: either will do.
-_EXACT = """
+_EXACT = f"""
     SELECT s.row AS row, toUInt64(count()) AS exact_events, toDecimal128(multiIf(
             any(s.aggregation) = 'count', toDecimal256(count(), 12),
             any(s.aggregation) = 'sum', sum(e.value),
             any(s.aggregation) = 'min', min(e.value),
             any(s.aggregation) = 'max', max(e.value),
             any(s.aggregation) = 'latest', argMax(e.value, (e.occurred_at, e.key)),
+            any(s.aggregation) = 'avg', {average_sql("sum(e.value)", "count()")},
             toDecimal256(uniqExact(e.text), 12)
         ), 12) AS exact_quantity
     FROM (SELECT * FROM ([counted]) LIMIT 1 BY key) AS e
-    INNER JOIN (SELECT * FROM usage_scopes WHERE question = {question:String}) AS s
+    INNER JOIN (SELECT * FROM usage_scopes WHERE question = {{question:String}}) AS s
         ON e.merchant_id = s.merchant_id AND e.customer_id = s.customer_id
     WHERE e.occurred_at >= s.period_start AND e.occurred_at < s.period_end
     GROUP BY row

@@ -17,5 +17,17 @@ def quantity_sql(aggregation: str, deltas: str) -> str:
         {aggregation} = 'max', toDecimal256(maxIf({d}.max, NOT {d}.is_value), 12),
         {aggregation} = 'latest',
             toDecimal256(argMaxIf({d}.last, ({d}.last_at, {d}.last_key), NOT {d}.is_value), 12),
+        {aggregation} = 'avg', {average_sql(f"sum(toDecimal256({d}.sum, 12))", f"sum({d}.events)")},
         toDecimal256(uniqExactIf({d}.value, {d}.is_value), 12)
     ), 12)"""
+
+
+def average_sql(total: str, events: str) -> str:
+    """A sum (Decimal256 with 12 places) by a number of events, rounded once, half a unit away from zero; 0 of none.
+
+    A quotient of decimals would be cut off, so that whole numbers are divided.
+    """
+    units = f"toInt256(({total}) * toDecimal256('1000000000000', 0))"
+    count = f"toInt256(greatest({events}, 1))"
+    rounded = f"(intDiv(abs({units}), {count}) + (2 * (abs({units}) % {count}) >= {count})) * sign({units})"
+    return f"toDecimal256({rounded}, 12) / toDecimal256('1000000000000', 0)"

@@ -15,7 +15,7 @@ from core.errors import Transient
 from core.logs import get_logger
 from ingest.needs import DoorCatalog, build_catalog
 
-NUMERIC = frozenset({"sum", "min", "max", "latest"})
+NUMERIC = frozenset({"sum", "min", "max", "latest", "avg"})
 REFRESH_S = 1.0
 
 

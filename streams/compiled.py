@@ -18,7 +18,7 @@ from streams.pair_up import JUDGED, LISTED, THERE, MeterRules
 from streams.texts import Names, Places, Texts, names_of, texts_of
 
 NONE = -1
-AGGREGATIONS = ("count", "sum", "min", "max", "latest", "unique")
+AGGREGATIONS = ("count", "sum", "min", "max", "latest", "unique", "avg")
 COUNT, LATEST, UNIQUE = 0, 4, 5
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, text
 from catalog.read_frame import read_frame
 from clickhouse.client import UsageStore
 from clickhouse.late import late_sql
+from clickhouse.quantity import average_sql
 from core.frames import Schema
 from core.money import minor_digits
 from rating.charge import INSTANT, QUANTITY
@@ -50,7 +51,8 @@ NAMES = "toString(d.merchant_id) AS merchant_id, d.customer_id AS customer_id, t
 WINDOWS = f"""
     SELECT {NAMES}, toInt64(sum(d.events)) AS counted,
         toDecimal128(sum(toDecimal256(d.sum, 12)), 12) AS total, min(d.min) AS least, max(d.max) AS most,
-        argMax(d.last, (d.last_at, d.last_key)) AS latest
+        argMax(d.last, (d.last_at, d.last_key)) AS latest,
+        toDecimal128({average_sql("sum(toDecimal256(d.sum, 12))", "sum(d.events)")}, 12) AS average
     FROM {DELTAS} AND NOT d.is_value GROUP BY d.merchant_id, d.customer_id, d.meter_id
 """
 UNIQUES = f"""
@@ -207,7 +209,7 @@ def charged_periods(connection: Connection) -> Iterator[Charged]:
 
 def quantity_found() -> pl.Expr:
     """What the windows say of a line, by its aggregation."""
-    columns = {"count": "counted", "sum": "total", "min": "least", "max": "most", "latest": "latest"}
+    columns = {"count": "counted", "sum": "total", "min": "least", "max": "most", "latest": "latest", "avg": "average"}
     quantity = pl.col("different").cast(QUANTITY)
     for aggregation, column in columns.items():
         chosen = pl.col("aggregation") == aggregation

@@ -15,7 +15,7 @@ from catalog.snapshot import load_snapshot
 from catalog.version import current_version
 from clickhouse.client import UsageStore
 from clickhouse.exact import MERCHANTS_NAMED_MAX
-from clickhouse.quantity import quantity_sql
+from clickhouse.quantity import average_sql, quantity_sql
 from clickhouse.recompute import Rule, rule_sql
 from clickhouse.report import LATEST
 from rating.meter_rules import load_rules
@@ -49,6 +49,7 @@ PARTS = {
     "min": ("min(c.value)", EACH),
     "max": ("max(c.value)", EACH),
     "latest": ("argMax(c.value, (c.occurred_at, c.key))", EACH),
+    "avg": (average_sql("sum(c.value)", "count()"), EACH),
     "unique": ("toDecimal256(uniqExact(c.text), 12)", EACH),
 }
 

@@ -10,7 +10,7 @@ import polars as pl
 
 from clickhouse.schema import USAGE_EVENTS, USAGE_UNIQUES, USAGE_WINDOWS
 
-AGGREGATIONS = ("count", "sum", "min", "max", "latest", "unique")
+AGGREGATIONS = ("count", "sum", "min", "max", "latest", "unique", "avg")
 GROUPS = ("", '{"model":"large"}', '{"model":"small"}')
 
 Row = dict[str, object]

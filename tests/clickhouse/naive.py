@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable
 from datetime import datetime
-from decimal import Decimal, localcontext
+from decimal import ROUND_HALF_UP, Decimal, localcontext
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -13,6 +13,7 @@ from core.period import day_start
 from core.quantity import EXACT, parse_quantity
 
 Row = dict[str, Any]
+SMALLEST = Decimal("0.000000000001")
 WHO = ("merchant_id", "customer_id", "meter_id", "aggregation")
 
 
@@ -29,7 +30,14 @@ def quantity_of(aggregation: str, windows: list[Row], values: set[str]) -> Decim
     if aggregation == "latest":
         return Decimal(max(windows, key=lambda row: (row["last_at"], row["last_key"]))["last"])
     with localcontext(EXACT):
-        return sum((row["sum"] for row in windows), Decimal(0))
+        total = sum((row["sum"] for row in windows), Decimal(0))
+        return average(total, sum(row["events"] for row in windows)) if aggregation == "avg" else total
+
+
+def average(total: Decimal, events: int) -> Decimal:
+    """What was added up by the number of events, with twelve places; halves go away from zero."""
+    with localcontext(EXACT):
+        return (total / (events or 1)).quantize(SMALLEST, ROUND_HALF_UP)
 
 
 def naive_usage(
@@ -131,6 +139,7 @@ def counted_once(
         "min": min(values, default=Decimal(0)),
         "max": max(values, default=Decimal(0)),
         "latest": parse_quantity(max(found)[2]) if found else Decimal(0),
+        "avg": average(sum(values, Decimal(0)), len(values)),
         "unique": Decimal(len({text for _, _, text in found})),
     }
     return len(found), quantity[asked["aggregation"]]

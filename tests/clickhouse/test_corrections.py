@@ -213,7 +213,8 @@ def test_a_window_that_lost_its_events_is_gone_and_may_come_back(usage_store: Us
 def test_rows_from_before_there_were_corrections_count_as_they_did(usage_store: UsageStore) -> None:
     """A store that is brought up to date keeps every row; what is corrected afterwards changes that alone."""
     windows, uniques = random_rows(3, 300)
-    windows = nothing_restated(windows)
+    # There were no averages then.
+    windows = [row for row in nothing_restated(windows) if row["aggregation"] != "avg"]
     rollback(usage_store, 3)
     usage_store.insert_frame("usage_windows", windows_frame(windows).drop("restates"), token="w")
     usage_store.insert_frame("usage_uniques", uniques_frame(uniques), token="u")

@@ -16,13 +16,14 @@ from clickhouse.client import UsageStore
 from clickhouse.finer_usage import Part, by_bucket, by_group, event_values, exact_usage_by_part, usage_by_part
 from clickhouse.recompute import Rule
 from streams.rows import EVENTS
+from tests.clickhouse.naive import average
 from tests.clickhouse.test_exact import SCOPE
 from tests.rating.blocks import block_of, merchant_of, put_block
 from tests.rating.month import AFTER, NOON, Month
 from tests.streams.builders import Said
 
 START, END = datetime(2023, 11, 1, tzinfo=UTC), datetime(2023, 12, 1, tzinfo=UTC)
-AGGREGATIONS = ("count", "sum", "min", "max", "latest", "unique")
+AGGREGATIONS = ("count", "sum", "min", "max", "latest", "unique", "avg")
 CATALOG = """
 merchant: {code: acme, name: Acme}
 meters:
@@ -32,6 +33,7 @@ meters:
   - {code: max, event_type: call, aggregation: max, value: n, group_by: [size, region]}
   - {code: latest, event_type: call, aggregation: latest, value: n, group_by: [size, region]}
   - {code: unique, event_type: call, aggregation: unique, value: n, group_by: [size, region]}
+  - {code: avg, event_type: call, aggregation: avg, value: n, group_by: [size, region]}
 plans:
   - code: payg
     currency: USD
@@ -42,6 +44,7 @@ plans:
       - {meter: max, model: dynamic}
       - {meter: latest, model: dynamic}
       - {meter: unique, model: dynamic}
+      - {meter: avg, model: dynamic}
 customers:
   - {key: a-1, zone: UTC, currency: USD}
   - {key: a-2, zone: UTC, currency: USD}
@@ -92,6 +95,7 @@ def folded(values: list[tuple[datetime, Decimal]], aggregation: str) -> Decimal:
         "min": min(numbers),
         "max": max(numbers),
         "latest": max(values)[1],
+        "avg": average(sum(numbers, Decimal(0)), len(numbers)),
         "unique": len(set(numbers)),
     }
     return Decimal(by_name[aggregation])

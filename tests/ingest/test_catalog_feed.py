@@ -14,6 +14,7 @@ merchant: {code: acme, name: Acme}
 meters:
   - {code: tokens, event_type: llm, aggregation: sum, value: tokens}
   - {code: peak, event_type: llm, aggregation: max, value: tokens}
+  - {code: level, event_type: probe, aggregation: avg, value: heat}
   - {code: calls, event_type: llm, aggregation: count}
   - {code: models, event_type: llm, aggregation: unique, value: model}
   - {code: eu, event_type: llm, aggregation: sum, value: cost, filters: [{property: region, op: in, values: [eu]}]}
@@ -30,7 +31,11 @@ def test_numeric_values_are_required_unless_a_filter_may_leave_them_out(books: E
 
     with transaction(books) as connection:
         merchant_id = connection.exec_driver_sql("SELECT merchant_id FROM merchants").scalar_one()
-    assert catalog.of(merchant_id) == {"llm": Needs(("tokens",), ("cost",)), "gpu": Needs(("amount",))}
+    assert catalog.of(merchant_id) == {
+        "llm": Needs(("tokens",), ("cost",)),
+        "probe": Needs(("heat",)),
+        "gpu": Needs(("amount",)),
+    }
     assert catalog.of("mer_other") == {}
 
 
