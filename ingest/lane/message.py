@@ -37,9 +37,11 @@ from ingest.lane.layout import (
 from ingest.lane.read import CELLS, FIRST_CELL, ID, NAME, SOURCE, SUBJECT, TYPE, VALUE, Spans
 from ingest.lane.sheet import Sheet
 from ingest.lane.template import Template
-from ingest.lane.text import Bytes, bytes_of, put_exactly
+from ingest.lane.text import Bytes, U, bytes_of, put_exactly
 from ingest.lane.xxh3 import swap
 
+# A column of texts while it is written: see ``find_columns``.
+NEXT, BASE, USED = 0, 1, 2
 # Texts of an event in the order of their columns, from ids on.
 TEXT_MARKS = np.array([ID, SOURCE, TYPE, SUBJECT], dtype=np.int64)
 
@@ -50,7 +52,7 @@ def write_messages(sheets: list[Sheet], partitions: int, template: Template) -> 
     sums = np.zeros((partitions, SUMS), dtype=np.int64)
     homes = np.empty(len(marks), dtype=np.int32)
     measure(chunks, marks, cells, hashes, partitions, homes, sums)
-    buffers = np.empty((partitions, BUFFERS, 2), dtype=np.int64)
+    buffers = np.zeros((partitions, BUFFERS, 2), dtype=np.int64)
     starts = np.zeros(partitions + 1, dtype=np.int64)
     head, tail = len(template.content), len(END_OF_STREAM)
     bodies = [place_buffers(sums[i], buffers[i]) if sums[i, ROWS] else 0 for i in range(partitions)]
@@ -65,11 +67,20 @@ def write_messages(sheets: list[Sheet], partitions: int, template: Template) -> 
     fill(
         bytes_of(data), chunks, marks, cells, instants, hashes, homes, buffers, starts[:-1] + head,
         bytes_of(out), room.view(np.int32), room.view(np.uint64), np.zeros((partitions, 2), dtype=np.int64),
+        find_columns(starts[:-1] + head, buffers),
     )  # fmt: skip
     for _i, _start, stop in touched:
         out[stop - tail : stop] = END_OF_STREAM
     view = memoryview(out)
     return [(i, bytes(view[start:stop])) for i, start, stop in touched]
+
+
+def find_columns(heads: Integers, buffers: Integers) -> Integers:
+    """For each message and column of texts: the next text's offset, where the bytes begin, and how many there are."""
+    columns = np.zeros((len(heads), SUMS, 3), dtype=np.int64)
+    columns[:, :, NEXT] = (heads[:, None] + buffers[:, TEXT_BUFFERS, 0]) // 4 + 1
+    columns[:, :, BASE] = heads[:, None] + buffers[:, TEXT_BUFFERS + 1, 0]
+    return columns
 
 
 def join(sheets: list[Sheet]) -> tuple[bytearray, Integers, Spans, Spans, Integers, Words]:
@@ -112,15 +123,16 @@ def join(sheets: list[Sheet]) -> tuple[bytearray, Integers, Spans, Spans, Intege
 
 @lean
 def put_text(
-    out: Bytes, offsets: Spans, base: int, buffers: Integers, home: int, column: int, row: int,
-    data: Bytes, start: int, size: int,
-) -> None:  # fmt: skip
+    out: Bytes, offsets: Spans, columns: Integers, home: int, column: int, data: Bytes, start: int, size: int
+) -> None:
     """One text into its column, behind the one before it."""
-    buffer = TEXT_BUFFERS[column]
-    place = ((base + buffers[home, buffer, 0]) >> 2) + row
-    at = int(offsets[place])
-    put_exactly(out, base + buffers[home, buffer + 1, 0] + at, data, start, size)
-    offsets[place + 1] = at + size
+    row, place = U(home), U(column)
+    used = columns[row, place, USED]
+    put_exactly(out, columns[row, place, BASE] + used, data, start, size)
+    used += size
+    columns[row, place, USED] = used
+    offsets[U(columns[row, place, NEXT])] = used
+    columns[row, place, NEXT] += 1
 
 
 @lean
@@ -138,10 +150,11 @@ def fill(
     offsets: Spans,
     words: Words,
     done: Integers,
+    columns: Integers,
 ) -> None:
     """Write every event into its message. ``out``, ``offsets`` and ``words`` are the same room, all noughts before.
 
-    ``done`` is how many events and properties each message has: none before.
+    ``done`` is how many events and properties each message has, none before; ``columns`` are from ``find_columns``.
     """
     for c in range(len(chunks)):
         base, first = int(chunks[c, DATA_BASE]), int(chunks[c, FIRST_MARK])
@@ -155,17 +168,17 @@ def fill(
             words[((head + buffers[home, OCCURRED, 0]) >> 3) + row] = np.uint64(instants[event])
             words[((head + buffers[home, RECEIVED_AT, 0]) >> 3) + row] = np.uint64(chunks[c, RECEIVED])
             merchant, size = int(chunks[c, MERCHANT]), int(chunks[c, MERCHANT_SIZE])
-            put_text(out, offsets, head, buffers, home, MERCHANTS, row, data, merchant, size)
+            put_text(out, offsets, columns, home, MERCHANTS, data, merchant, size)
             for i in range(4):
                 mark = TEXT_MARKS[i]
                 start, size = base + int(marks[event, mark]), int(marks[event, mark + 1])
-                put_text(out, offsets, head, buffers, home, IDS + i, row, data, start, size)
+                put_text(out, offsets, columns, home, IDS + i, data, start, size)
             cell = int(marks[event, FIRST_CELL]) + int(chunks[c, CELL_BASE])
             for i in range(cell, cell + int(marks[event, CELLS])):
                 start, size = base + int(cells[i, NAME]), int(cells[i, NAME + 1])
-                put_text(out, offsets, head, buffers, home, NAMES, used, data, start, size)
+                put_text(out, offsets, columns, home, NAMES, data, start, size)
                 start, size = base + int(cells[i, VALUE]), int(cells[i, VALUE + 1])
-                put_text(out, offsets, head, buffers, home, VALUES, used, data, start, size)
+                put_text(out, offsets, columns, home, VALUES, data, start, size)
                 used += 1
             offsets[((head + buffers[home, MAP, 0]) >> 2) + row + 1] = used
             done[home, ROWS], done[home, PROPERTIES] = row + 1, used
