@@ -57,7 +57,9 @@ async def accept(gateway: Gateway, scope: MutableMapping[str, Any], receive: Rec
 async def take_events(gateway: Gateway, merchant_id: str, head: Head, body: bytes) -> Answer:
     """Judge the events of a body and answer once the good ones are safe."""
     begun_s = gateway.parts.clock.steady_s()
-    verdict = judge_at_once(gateway, body, head, merchant_id) or await judge_body(gateway, body, head, merchant_id)
+    verdict = await judge_in_turns(gateway, body, head, merchant_id)
+    if verdict is None:
+        verdict = await judge_body(gateway, body, head, merchant_id)
     size = len(body)
     del body
     kept = verdict.kept
@@ -94,6 +96,15 @@ def judge_at_once(gateway: Gateway, body: bytes, head: Head, merchant_id: str) -
         return None
     catalog = gateway.parts.catalog()
     return lane.judge(body, head.layout, rules_of(gateway, head, merchant_id, catalog), catalog)
+
+
+async def judge_in_turns(gateway: Gateway, body: bytes, head: Head, merchant_id: str) -> Verdict | None:
+    """``judge_at_once``, but that others get their turn while a large body is judged."""
+    lane = gateway.lanes.lane
+    if lane is None:
+        return None
+    catalog = gateway.parts.catalog()
+    return await lane.judge_in_turns(body, head.layout, rules_of(gateway, head, merchant_id, catalog), catalog)
 
 
 async def judge_body(gateway: Gateway, body: bytes, head: Head, merchant_id: str) -> Verdict:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from core.limits import EVENTS_PER_REQUEST_MAX
 from ingest.config import GatewayConfig
 from ingest.desk import HEADS_MAX
 from tests.ingest.conftest import ReadLog
@@ -222,3 +223,23 @@ def test_a_body_that_does_not_arrive_is_not_waited_for(config: GatewayConfig) ->
             assert doors.gateway.pending.held == 0
 
     asyncio.run(main())
+
+
+def test_a_large_body_does_not_keep_small_ones_waiting_and_is_answered_alike(ask_doors: AskDoors) -> None:
+    """Ten thousand events beside single ones, at either door."""
+
+    async def test(doors: Doors) -> None:
+        events = [event_of(f"e{i}", doors.gateway) for i in range(EVENTS_PER_REQUEST_MAX)]
+        events[7_000] = b"{}"
+        large = request_of(b"[%s]" % b",".join(events))
+        small = request_of(events[0])
+        for port in (doors.direct, doors.ordinary):
+            asked = [asyncio.ensure_future(ask_once(port, one)) for one in (large, *[small] * 20, large)]
+            answers = await asyncio.gather(*asked)
+            assert answers[0] == answers[-1]
+            assert answers[0] == await ask_once(doors.ordinary, large)
+            assert answers[0].startswith(b"HTTP/1.1 207")
+            assert {answer[9:12] for answer in answers[1:-1]} == {b"202"}
+        assert doors.gateway.pending.held == 0
+
+    ask_doors(test)
