@@ -105,12 +105,14 @@ def plain_sql(grain: Grain, filters: Mapping[str, object], *, by_group: bool, va
     return whole(filled(_BOTH, windows=windows, values=distinct), grain, by_group=by_group)
 
 
-def corrected_sql(grain: Grain, filters: Mapping[str, object], *, by_group: bool) -> str:
-    """Usage whatever was restated; ``unfit`` is 0."""
+def corrected_sql(grain: Grain, filters: Mapping[str, object], *, by_group: bool, values: bool) -> str:
+    """Usage whatever was restated; without ``values``, ``unfit`` may be NEEDS_VALUES."""
     inside, named = chosen(_INSIDE, filters, _BETWEEN), chosen(_NAMED, filters)
-    windows = filled(_OF_WINDOWS, rows=filled(_JOINED, table="usage_windows"), unfit="toUInt8(0)")
-    distinct = filled(_OF_VALUES, rows=filled(_JOINED, table="usage_uniques"))
+    windows = filled(_OF_WINDOWS, rows=filled(_JOINED, table="usage_windows"), unfit="0" if values else _IS_UNIQUE)
     windows = filled(windows, inside=inside, counts=f"{_LATEST_SAYS} AND d.events > 0 AND {named}")
+    if not values:
+        return whole(windows, grain, by_group=by_group)
+    distinct = filled(_OF_VALUES, rows=filled(_JOINED, table="usage_uniques"))
     distinct = filled(distinct, inside=inside, counts=f"{_LATEST_SAYS} AND {named}")
     return whole(filled(_BOTH, windows=windows, values=distinct), grain, by_group=by_group)
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import polars as pl
 
-from clickhouse.bucket_sql import NEEDS_JOIN, Grain, corrected_sql, plain_sql
+from clickhouse.bucket_sql import NEEDS_JOIN, NEEDS_VALUES, Grain, corrected_sql, plain_sql
 from clickhouse.client import UsageStore
 from clickhouse.errors import UsageStoreError
 
@@ -59,15 +59,16 @@ def usage_by(store: UsageStore, question: UsageQuestion) -> pl.DataFrame:
         "limit": question.limit,
         **{f"{column}s": values for column, values in filters.items()},
     }
-    grain, by_group = question.grain, question.by_group
-    for values in (False, True)[question.distinct :]:
-        found = unless_overflown(store, plain_sql(grain, filters, by_group=by_group, values=values), parameters)
+    joins, values = False, question.distinct
+    while True:
+        text = corrected_sql if joins else plain_sql
+        sql = text(question.grain, filters, by_group=question.by_group, values=values)
+        found = store.query_frame(sql, parameters) if joins else unless_overflown(store, sql, parameters)
         unfit = NEEDS_JOIN if found is None else found["unfit"].max() or 0
         if found is not None and unfit == 0:
             return found.drop("unfit")
-        if unfit == NEEDS_JOIN:
-            break
-    return store.query_frame(corrected_sql(grain, filters, by_group=by_group), parameters).drop("unfit")
+        # Each is asked for once at most: what was asked for is never missed again.
+        joins, values = joins or unfit == NEEDS_JOIN, values or unfit == NEEDS_VALUES
 
 
 def unless_overflown(store: UsageStore, sql: str, parameters: dict[str, object]) -> pl.DataFrame | None:
