@@ -12,7 +12,7 @@ import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import orjson
 import psutil
@@ -41,6 +41,13 @@ CONNECTIONS = 8
 WARM_UP_S = 3.0
 
 
+class Pace(NamedTuple):
+    """Requests a second, or (0) as fast as answers come, over so many connections."""
+
+    rate: float
+    connections: int
+
+
 def serve(port: int, kafka: str, journal: Path) -> None:
     """Be the gateway: one key, one merchant, one required value for each event type."""
     catalog = build_catalog(1, {("mer_1", meter.type): ("value",) for meter in METERS})
@@ -56,8 +63,8 @@ def bodies_of(size: int, events: int) -> list[bytes]:
     return [request.body for chunk in requests_of(plan) for request in chunk if len(request.ordinals) == size]
 
 
-async def post_all(port: int, bodies: list[bytes], rate: float) -> list[float]:
-    """Post bodies over several connections, at ``rate`` requests a second or (0) as fast as answers come."""
+async def post_all(port: int, bodies: list[bytes], pace: Pace) -> list[float]:
+    """Post bodies; how long each answer took."""
     headers = b"Authorization: Bearer %s\r\nContent-Type: %s\r\n" % (KEY.encode(), CONTENT_TYPE)
     waits_s: list[float] = []
     queue = enumerate(bodies)
@@ -66,22 +73,22 @@ async def post_all(port: int, bodies: list[bytes], rate: float) -> list[float]:
     async def carry() -> None:
         connection = Connection(Target.of(f"http://127.0.0.1:{port}/v1/events"))
         for place, body in queue:
-            due_s = start_s + place / rate if rate else CLOCK.steady_s()
+            due_s = start_s + place / pace.rate if pace.rate else CLOCK.steady_s()
             await asyncio.sleep(max(0.0, due_s - CLOCK.steady_s()))
             answer = await connection.post(headers, body)
             assert answer.status in {202, 207, 422}, answer.body
             waits_s.append(CLOCK.steady_s() - due_s)
         await connection.close()
 
-    await asyncio.gather(*(carry() for _ in range(CONNECTIONS)))
+    await asyncio.gather(*(carry() for _ in range(pace.connections)))
     return waits_s
 
 
-def measure(gateway: psutil.Process, port: int, size: int, events: int, rate: float) -> dict[str, float]:
+def measure(gateway: psutil.Process, port: int, size: int, events: int, pace: Pace) -> dict[str, float]:
     """One size of request."""
     bodies = bodies_of(size, events)
     before = sum(gateway.cpu_times()[:2])
-    waits_s = sorted(asyncio.run(post_all(port, bodies, rate)))
+    waits_s = sorted(asyncio.run(post_all(port, bodies, pace)))
     cpu_us = (sum(gateway.cpu_times()[:2]) - before) * 1e6
     ceiling_us = measure_ceiling(bodies) / len(bodies) / size
     event_us = cpu_us / len(bodies) / size
@@ -130,6 +137,7 @@ def bench(
     sizes: Annotated[list[int] | None, typer.Option(help="Events a request; several may be given.")] = None,
     events: Annotated[int, typer.Option(help="Events of each size.")] = 500_000,
     rate: Annotated[float, typer.Option(help="Requests a second; 0 as fast as answers come.")] = 0,
+    connections: Annotated[int, typer.Option(help="Senders, each of which waits for its answers.")] = CONNECTIONS,
     serve_on: Annotated[str, typer.Option(hidden=True)] = "",
 ) -> None:
     """Print one line of JSON for each size of request."""
@@ -145,9 +153,10 @@ def bench(
         try:
             wait_until_ready(port)
             process = psutil.Process(gateway.pid)
-            measure(process, port, 100, 20_000, 0)
+            measure(process, port, 100, 20_000, Pace(0, connections))
+            pace = Pace(rate, connections)
             for size in sizes or SIZES:
-                print(orjson.dumps(measure(process, port, size, min(events, size * 10_000), rate)).decode())
+                print(orjson.dumps(measure(process, port, size, min(events, size * 10_000), pace)).decode())
         finally:
             gateway.terminate()
             gateway.wait()
