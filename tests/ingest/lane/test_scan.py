@@ -82,3 +82,9 @@ def test_the_loop_goes_round_at_least_once_a_thousand_events() -> None:
         return rounds
 
     assert asyncio.run(count_rounds()) >= 3
+
+
+def test_a_body_of_too_many_values_is_refused_in_both_lanes() -> None:
+    """However plain they are; one of as many bytes and fewer values is not."""
+    assert compare(b"[" + b"1," * 1_250_000 + b"1]")
+    assert compare(orjson.dumps([plain(id=f"e{i}", properties={"p": "x" * 4_000}) for i in range(200)]))
