@@ -22,10 +22,12 @@ from typing import Any, NoReturn, TypeVar
 
 import faust
 from faust.transport.drivers import aiokafka as kafka_transport
+from mode.services import WaitResults
 from yarl import URL
 
 from core.errors import MillraceError, Stop
 from core.logs import get_logger
+from streams.at_once import Begun
 from streams.desk import Desk, Record
 from streams.intake import Intake, Patience
 from streams.watchdog import NO_ANSWER, Sight, Watchdog
@@ -277,6 +279,17 @@ def ledger_transport(app: faust.App, brokers: list[URL], positions: Positions) -
             found = {tp: offsets[tp.partition] for tp in assigned}
             await self.seek_wait(found)
             return found
+
+        async def wait_first(self, *coros: Any, timeout: Any = None) -> Any:
+            # Faust makes four tasks to hand over one message, though its queue nearly always has room for it.
+            if len(coros) == 1 or self.should_stop:
+                return await super().wait_first(*coros, timeout=timeout)
+            begun = Begun(coros[0])
+            if not begun.is_done:
+                return await super().wait_first(begun, *coros[1:], timeout=timeout)
+            for other in coros[1:]:
+                other.close()
+            return WaitResults([coros[0]], [begun.answer], False)
 
     class LedgerTransport(kafka_transport.Transport):
         Consumer = LedgerConsumer

@@ -14,8 +14,11 @@ from time import sleep
 from typing import TypeVar
 
 from confluent_kafka.admin import AdminClient
+from sqlalchemy import Engine
 
+from catalog.version import current_version
 from core.clock import Clock, SystemClock
+from core.db import transaction
 from core.errors import Transient
 from core.logs import configure_logs, get_logger
 from runtime.keep_memory import keep_memory
@@ -25,6 +28,7 @@ from runtime.topic import describe, ensure_topic
 from runtime.wiring import open_admin, open_books, open_usage_store
 from streams.catalog_cache import CatalogCache
 from streams.claim import Claims, LogSeen
+from streams.compiled import Compiled
 from streams.desk import Desk
 from streams.driver import EXIT_DONE, EXIT_STOPPED, NEXT_STEP, Driver, DriverSettings, Hooks
 from streams.find_log import find_log
@@ -60,7 +64,6 @@ async def work(settings: Settings, failpoint: Callable[[Moment], None] = no_fail
     """Wire the parts together and drive them; returns the exit code. ``failpoint`` is for tests."""
     # Before the group counts on us: on a machine's first start it takes longer than a block may.
     await asyncio.to_thread(warm_up)
-    gc.freeze()
     clock = SystemClock()
     admin = open_admin(settings)
     books = open_books(settings, pool_size=2)
@@ -81,6 +84,9 @@ async def work(settings: Settings, failpoint: Callable[[Moment], None] = no_fail
         settings.stall_limit_s,
         lambda: find_log(parts.retry, ledger, topic, partitions, lambda: ensure_topic(admin, topic, partitions)),
     )
+    # The first block would wait for its catalog, too.
+    await within(settings.stall_limit_s, lambda: parts.retry("reading the catalog", lambda: newest(books, parts)))
+    gc.freeze()
     look = topic_look(admin, topic, partitions)
     claims = Claims(
         parts,
@@ -101,6 +107,13 @@ async def work(settings: Settings, failpoint: Callable[[Moment], None] = no_fail
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop_soon, driver)
     return await driver.run()
+
+
+def newest(books: Engine, parts: Parts) -> Compiled:
+    """The catalog of the next block, unless it changes before."""
+    with transaction(books) as connection:
+        version = current_version(connection)
+    return parts.catalog(version)
 
 
 async def within(limit_s: float, start: Callable[[], Answer]) -> Answer:
