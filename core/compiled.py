@@ -52,7 +52,9 @@ def lean(function: Kernel) -> Kernel:
 def compile_later(function: Kernel, *, counting: bool) -> Kernel:
     """See ``compiled`` and ``lean``."""
     if not is_compiling():
-        return function
+        # Machine words wrap without a word; numpy's scalars warn of it.
+        wrapping: Kernel = np.errstate(over="ignore")(function)
+        return wrapping
     # numba's stubs leave out ``_nrt``. Nobody calls a kernel from C.
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": counting, "no_cfunc_wrapper": True}
     dispatcher: Any = numba.njit(**options)(function)
