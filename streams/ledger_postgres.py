@@ -37,14 +37,23 @@ from streams.tables import dead_letters, stream_blocks, stream_fills, stream_par
 
 NOW = literal_column("clock_timestamp()", DateTime(timezone=True))
 LETTERS_AT_ONCE = 2_000
+BOUNDS = text(
+    "SELECT set_config('statement_timeout', :statement_ms, true), set_config('lock_timeout', :statement_ms, true), "
+    "set_config('idle_in_transaction_session_timeout', :idle_ms, true)"
+)
 
 
 class PostgresLedger:
-    """``streams.ledger.Ledger`` on Postgres. ``statement_timeout_ms`` bounds every wait for it."""
+    """``streams.ledger.Ledger`` on Postgres. ``statement_timeout_ms`` bounds every wait for it.
 
-    def __init__(self, engine: Engine, *, statement_timeout_ms: int = 15_000) -> None:
+    ``idle_timeout_ms`` bounds how long Postgres waits for us in the middle of a transaction: a worker that is frozen
+    there would keep its partition's row, and nobody could take the partition over.
+    """
+
+    def __init__(self, engine: Engine, *, statement_timeout_ms: int = 15_000, idle_timeout_ms: int = 10_000) -> None:
         self._engine = engine
         self._statement_timeout_ms = statement_timeout_ms
+        self._idle_timeout_ms = idle_timeout_ms
 
     def register(self, topic: str, topic_id: str, partitions: int) -> int:
         """See ``Ledger.register``. Raises ``Stop`` when the number of partitions changed."""
@@ -210,8 +219,9 @@ class PostgresLedger:
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
         with transaction(self._engine) as connection:
-            bounds = text("SELECT set_config('statement_timeout', :ms, true), set_config('lock_timeout', :ms, true)")
-            connection.execute(bounds, {"ms": str(self._statement_timeout_ms)})
+            connection.execute(
+                BOUNDS, {"statement_ms": str(self._statement_timeout_ms), "idle_ms": str(self._idle_timeout_ms)}
+            )
             yield connection
 
 
