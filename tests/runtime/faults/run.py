@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import get_args
 
 from runtime.settings import LogKind
+from streams.warm_up import warm_up
 from tests.runtime.faults.field import CHUNK_EVENTS, RATE, ROW_CHUNKS
 from tests.runtime.faults.matrix import MATRIX
 from tests.runtime.faults.report import Result, page, read_results, table
@@ -49,6 +50,8 @@ def main() -> int:
     parser.add_argument("--write", type=Path, help="the page to write")
     given = parser.parse_args()
     logs: list[LogKind] = given.log or list(get_args(LogKind))
+    # Kept on disk for the workers of all rows: the first of them has no time for it.
+    warm_up()
     began_s = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="millrace-faults-") as folder:
         tests = list(dict.fromkeys(test for row in MATRIX for test in row.tests))
