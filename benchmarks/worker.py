@@ -10,14 +10,14 @@ from __future__ import annotations
 import gc
 import os
 
-# As the worker's command sets it; both read it when they are first imported.
+# One thread, as few of a block's steps are worth more; Polars reads it when it is first imported.
 os.environ.setdefault("POLARS_MAX_THREADS", "1")
 
 import cProfile
 import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 from time import process_time
@@ -32,18 +32,12 @@ from rich.console import Console
 from rich.table import Table
 
 import streams.block
-from catalog.meter import Filter, Meter
-from catalog.snapshot import Snapshot
+from benchmarks.seeded_rows import FIRST_AT, judged, snapshot_of
 from clickhouse.arrow import stream_bytes, to_table
-from core.ids import MerchantId, MeterId
 from ingest.codec import Headers, encode_envelope
 from ingest.columns import build_batch, join_keys, split_by_partition
-from ingest.decode import decode_events
 from ingest.event import Envelope
 from ingest.rows import Rows
-from ingest.validate import Rules, judge
-from ingest.verdict import Verdict
-from runtime.traffic.meters import METERS
 from runtime.traffic.plan import TrafficPlan
 from runtime.traffic.requests import Request, requests_of
 from streams.block import HORIZON_S, BlockResult, Known, process_block
@@ -53,8 +47,7 @@ from streams.key_index import KeyIndex
 from streams.sequences import SealedSequences
 from streams.window import BlockPlace
 
-FIRST_AT = datetime(2026, 1, 1, tzinfo=UTC)
-STORED_AT = datetime(2026, 1, 2, tzinfo=UTC)
+STORED_AT = FIRST_AT + timedelta(days=1)
 PARTITIONS = 4
 # What ``process_block`` calls by these names, in this order.
 STEPS = ("gather", "measure", "split_keys", "judge_copies", "event_rows", "window_deltas", "digest_of")
@@ -105,36 +98,6 @@ def main(
     show(columns, ceiling_us)
 
 
-def snapshot_of(plan: TrafficPlan) -> Snapshot:
-    """The simulated merchants' catalog, as ``runtime.traffic.catalog_text`` declares it."""
-    owners = [merchant_id(plan, number) for number in range(plan.merchants)]
-    meters = [
-        Meter(
-            MeterId(f"mtr_{number:026d}"),
-            owner,
-            meter.code,
-            meter.type,
-            meter.aggregation,
-            meter.value,
-            meter.group_by,
-            (Filter("region", "eq", ("eu",)),) if meter.only_eu else (),
-        )
-        for number, (owner, meter) in enumerate((owner, meter) for owner in owners for meter in METERS[: plan.meters])
-    ]
-    known = [(owner, plan.customer_key(customer)) for owner in owners for customer in range(plan.customers)]
-    customers = pl.DataFrame(
-        [(owner, subject, f"cus_{number:026d}") for number, (owner, subject) in enumerate(known)],
-        schema={"merchant_id": pl.String, "subject": pl.String, "customer_id": pl.String},
-        orient="row",
-    )
-    return Snapshot(1, tuple(meters), customers)
-
-
-def merchant_id(plan: TrafficPlan, number: int) -> MerchantId:
-    """An id of the length that merchants have."""
-    return MerchantId(f"mer_{plan.merchant_code(number):0>26}")
-
-
 def messages_of(requests: list[Request], plan: TrafficPlan, gathered: int) -> Iterator[Sent]:
     """The messages of partition 0, made as the gateway makes them from so many events at a time."""
     waiting: list[Rows] = []
@@ -149,19 +112,6 @@ def messages_of(requests: list[Request], plan: TrafficPlan, gathered: int) -> It
                     value, headers = encode_envelope(Envelope(UUID(int=1), sequence, part))
                     yield Sent(value, headers, part.num_rows)
             waiting = []
-
-
-def judged(request: Request, plan: TrafficPlan) -> list[Rows]:
-    """What the gateway takes of a request."""
-    rules = Rules(
-        merchant_id=merchant_id(plan, request.merchant),
-        received_us=int(FIRST_AT.timestamp() + plan.span_s) * 1_000_000,
-        needs={},
-        plain_ascii=True,
-    )
-    verdict = Verdict()
-    judge(decode_events(request.body, "document"), 0, rules, verdict)
-    return verdict.rows
 
 
 def measure_ceiling(requests: list[Request]) -> float:

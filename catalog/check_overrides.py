@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Set
 
 import orjson
 
-from catalog.declaration import Declaration, MeterDeclaration, OverrideDeclaration
+from catalog.declaration import Declaration, OverrideDeclaration
 from catalog.diff import Books
-from catalog.meter_fit import misfits
+from catalog.meter_fit import misfits, outgrown
 from catalog.overrides import override_code, overrides_of
 from catalog.price import currencies_of
 from core.errors import Problem
@@ -35,7 +35,8 @@ def override_problems(declaration: Declaration, books: Books, sold: Mapping[str,
                 yield from unpaid(said, currencies[wish.plan], pays_in[wish.customer], at)
             if said.price.meter in meters:
                 yield from misfits(orjson.loads(said.price.definition), meters[said.price.meter], at)
-    yield from outgrown(declaration, books, meters, declared)
+    held = {code: known.value.price for code, known in books.overrides.items() if code not in declared}
+    yield from outgrown(declaration, held)
 
 
 def unpaid(said: OverrideDeclaration, currency: str, pays_in: str, at: str) -> Iterator[Problem]:
@@ -44,15 +45,3 @@ def unpaid(said: OverrideDeclaration, currency: str, pays_in: str, at: str) -> I
     if pays_in not in known:
         say = f"the price is in {', '.join(sorted(known))}, the customer pays in {pays_in}"
         yield Problem("currency_not_priced", say, at)
-
-
-def outgrown(
-    declaration: Declaration, books: Books, meters: Mapping[str, MeterDeclaration], declared: Set[str]
-) -> Iterator[Problem]:
-    """Declared meters with which overrides in the books would go no more."""
-    places = {meter.code: index for index, meter in enumerate(declaration.meters)}
-    for code, known in books.overrides.items():
-        price = known.value.price
-        if code not in declared and price.meter in places:
-            at = f"meters[{places[price.meter]}]"
-            yield from misfits(orjson.loads(price.definition), meters[price.meter], at, by=f"price {code}: ")

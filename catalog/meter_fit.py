@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import orjson
 
-from catalog.declaration import Declaration, MeterDeclaration
+from catalog.declaration import Declaration, MeterDeclaration, PriceDeclaration
 from catalog.diff import Books
 from catalog.plans import price_code
 from core.errors import Problem
@@ -28,12 +28,18 @@ def unfit(declaration: Declaration, books: Books) -> Iterator[Problem]:
             if price.meter in meters:
                 at = f"plans[{index}].prices[{place}]"
                 yield from misfits(orjson.loads(price.definition), meters[price.meter], at)
+    held = {code: known.value.price for code, known in books.prices.items() if code not in declared}
+    yield from outgrown(declaration, held)
+
+
+def outgrown(declaration: Declaration, held: Mapping[str, PriceDeclaration]) -> Iterator[Problem]:
+    """Declared meters with which prices of the books, by code, would go no more."""
     places = {meter.code: index for index, meter in enumerate(declaration.meters)}
-    for code, known in books.prices.items():
-        price = known.value.price
-        if code not in declared and price.meter in places:
-            at = f"meters[{places[price.meter]}]"
-            yield from misfits(orjson.loads(price.definition), meters[price.meter], at, by=f"price {code}: ")
+    for code, price in held.items():
+        if price.meter in places:
+            index = places[price.meter]
+            definition, meter = orjson.loads(price.definition), declaration.meters[index]
+            yield from misfits(definition, meter, f"meters[{index}]", by=f"price {code}: ")
 
 
 def misfits(definition: Mapping[str, Any], meter: MeterDeclaration, at: str, by: str = "") -> Iterator[Problem]:

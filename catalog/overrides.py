@@ -6,17 +6,16 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-import orjson
 from sqlalchemy import Connection, insert, inspect, select, text
 
 from catalog.change import Change, Known, Naming
 from catalog.declaration import PriceDeclaration, SubscriptionDeclaration
+from catalog.plans import price_row
 from catalog.price import price_text
 from catalog.subscriptions import day_of, subscription_code
 from catalog.tables import meters, price_overrides
 from catalog.version import close_rows
 from core.errors import Problem
-from core.ids import new_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,18 +84,12 @@ def write_overrides(
     """Create them; a changed one ends the row that held before."""
     close_rows(connection, price_overrides.c.price_id, (c.current.row_id for c in changes if c.current), version)
     rows = [
-        {
-            "price_id": new_id("price"),
+        price_row(change.declared.price, merchant_id, places.meter_ids, version)
+        | {
             "subscription_id": places.subscription_ids[change.declared.subscription],
-            "merchant_id": merchant_id,
-            "meter_id": places.meter_ids[change.declared.price.meter],
-            "model": change.declared.price.model,
-            "definition": orjson.loads(change.declared.price.definition),
             "currency": places.currencies[change.declared.subscription],
             "holds_from": change.declared.price.effective_from or date.min,
             "holds_until": change.declared.until,
-            "from_version": version,
-            "until_version": None,
         }
         for change in changes
     ]

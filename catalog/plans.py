@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import orjson
 from sqlalchemy import Connection, insert, inspect, select, text, update
@@ -116,23 +117,30 @@ class PricePlaces:
     meter_ids: Mapping[str, str]
 
 
+def price_row(price: PriceDeclaration, merchant_id: str, meter_ids: Mapping[str, str], version: int) -> dict[str, Any]:
+    """What a row of a price says whoever pays it."""
+    return {
+        "price_id": new_id("price"),
+        "merchant_id": merchant_id,
+        "meter_id": meter_ids[price.meter],
+        "model": price.model,
+        "definition": orjson.loads(price.definition),
+        "from_version": version,
+        "until_version": None,
+    }
+
+
 def write_prices(
     connection: Connection, merchant_id: str, version: int, changes: Sequence[Change[PlanPrice]], places: PricePlaces
 ) -> None:
     """Create prices; a changed one ends the row that held before."""
     close_rows(connection, prices.c.price_id, (c.current.row_id for c in changes if c.current), version)
     rows = [
-        {
-            "price_id": new_id("price"),
+        price_row(change.declared.price, merchant_id, places.meter_ids, version)
+        | {
             "plan_id": places.plan_ids[change.declared.plan],
-            "merchant_id": merchant_id,
-            "meter_id": places.meter_ids[change.declared.price.meter],
-            "model": change.declared.price.model,
-            "definition": orjson.loads(change.declared.price.definition),
             "currency": places.currencies[change.declared.plan],
             "effective_from": change.declared.price.effective_from or date.min,
-            "from_version": version,
-            "until_version": None,
         }
         for change in changes
     ]

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks.processes import family
 from runtime.embedded.ports import free_ports
 from runtime.embedded.probes import http_answers
 from runtime.settings import LogKind, Settings, load_settings
@@ -164,15 +165,6 @@ def pid_noted(home: Path, part: str) -> int:
     """The process of one part of the stack in ``home``."""
     pid: int = json.loads((home / "run" / f"{part}.pid").read_text())["pid"]
     return pid
-
-
-def family(pid: int) -> list[psutil.Process]:
-    """A process and all that it started."""
-    try:
-        parent = psutil.Process(pid)
-        return [parent, *parent.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return []
 
 
 def wait_until(condition: Callable[[], bool], within_s: float, otherwise: Callable[[], str]) -> None:

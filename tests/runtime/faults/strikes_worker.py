@@ -14,11 +14,12 @@ from random import Random
 
 import psutil
 
+from benchmarks.processes import family
 from runtime.commands.worker import LEAVE_WITHIN_S
 from streams.sink import Moment
 from tests.runtime.faults.field import LEASE_S, Field
 from tests.runtime.faults.orders import How, Order, give, obeyed_by
-from tests.runtime.faults.stack_process import family, wait_until
+from tests.runtime.faults.stack_process import wait_until
 
 WORKER = "tests.runtime.faults.struck_worker"
 OPEN = "SELECT partition, first_offset, incarnation FROM stream_blocks WHERE topic = %(topic)s AND state = 'intent'"

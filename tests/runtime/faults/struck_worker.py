@@ -14,13 +14,14 @@ from unittest.mock import patch
 
 import psutil
 
+from benchmarks.processes import family
 from core.logs import configure_logs
 from runtime.commands.worker import work
 from runtime.settings import load_settings
 from streams.key_files import KeyFiles
 from streams.sink import Moment
 from tests.runtime.faults.orders import Order, Orders
-from tests.runtime.faults.stack_process import family, pid_noted
+from tests.runtime.faults.stack_process import pid_noted
 
 # So few that every stream of a test has key files, which can then be harmed.
 MEMORY_KEYS = 128
