@@ -84,7 +84,8 @@ def compile_catalog(snapshot: Snapshot) -> Compiled:
         property_names=names,
         customers=customers,
         customer_names=names_of(
-            customers["merchant_id"].replace_strict(owners, range(len(owners)), return_dtype=pl.Int64).to_numpy(),
+            # With nothing to replace Polars keeps the type of the texts.
+            customers["merchant_id"].replace_strict(owners, range(len(owners))).cast(pl.Int64).to_numpy(),
             arrow_texts(customers, ("subject",))["subject"],
         ),
         meter_texts=arrow_texts(frame, frame.columns),

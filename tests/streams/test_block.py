@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalog.meter import Filter
+from catalog.meter import Filter, Meter
 from core.clock import ManualClock
 from ingest.event import Envelope
 from streams.block import BlockResult, Counts, Known, process_block
@@ -200,6 +201,21 @@ def test_a_held_event_claims_its_key() -> None:
     event = Said("1", {"tokens": "5"}, subject="c-9")
 
     assert [fate for _, fate, _ in fates(run([[event, event]]))] == ["held", "duplicate"]
+
+
+@pytest.mark.parametrize("meters", [(), METERS])
+@pytest.mark.parametrize("subjects", [(), SUBJECTS])
+def test_what_a_catalog_knows_nothing_of_is_held(meters: tuple[Meter, ...], subjects: tuple[str, ...]) -> None:
+    """A new installation's has neither meters nor customers; the worker starts with it, and events may come first."""
+    catalog = compile_catalog(snapshot(meters, subjects))
+
+    good = {"tokens": "2", "model": "m", "region": "eu"}
+    log = messages([[Said("1", good), Said("2", good, merchant="mer_z")]])
+    result = process_block(log, PLACE, catalog, NOTHING_KNOWN)
+
+    counted = 1 if meters and subjects else 0
+    assert (result.counts.received, result.counts.stored, result.counts.held) == (2, counted, 2 - counted)
+    assert bool(result.windows.num_rows) == bool(counted)
 
 
 def test_a_key_is_forgotten_after_the_horizon() -> None:
