@@ -1,9 +1,15 @@
-"""A worker's claimed partitions with the messages that wait for them. Runs in one thread; knows nothing of Kafka."""
+"""A worker's claimed partitions with the messages that wait for them; knows nothing of Kafka.
+
+Used by one thread. Partitions may be worked on side by side, because a block waits for the stores much of its time;
+the blocks of one partition stay one after the other.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, fields
+from threading import Lock
 
 from ingest.codec import Headers
 from streams.block import Counts
@@ -32,11 +38,16 @@ class Place:
 
 
 class Desk:
-    """Feeds partitions. ``claim`` takes one over; it may take long, and raises ``Stop`` when it must not be taken."""
+    """Feeds partitions. ``claim`` takes one over; it may take long, and raises ``Stop`` when it must not be taken.
 
-    def __init__(self, claim: Callable[[int], Partition]) -> None:
+    ``blocks_at_once`` partitions are worked on at the same time.
+    """
+
+    def __init__(self, claim: Callable[[int], Partition], *, blocks_at_once: int = 1) -> None:
         self._claim = claim
         self._places: dict[int, Place] = {}
+        self._threads = ThreadPoolExecutor(blocks_at_once, "partition") if blocks_at_once > 1 else None
+        self._counting = Lock()
         self.totals = Counts()
         self.blocks = 0
 
@@ -55,14 +66,23 @@ class Desk:
     def work(self, records: Sequence[Record]) -> list[object]:
         """Take messages in the order of the log, do all blocks that can be done, and return what may be acknowledged.
 
-        Receipts come in the order of the log within each partition, and only once their block is sealed.
+        Receipts come in the order of the log within each partition, and only once their block is sealed. What goes
+        wrong in one partition is raised at once, whatever the others are doing.
         """
         for record in records:
             place = self._places.get(record.partition)
             if place is not None:
                 place.waiting.append(read_message(record.offset, record.value, record.headers))
                 place.receipts.append(record.receipt)
-        return [receipt for place in self._places.values() for receipt in self._advance(place)]
+        busy = [place for place in self._places.values() if place.waiting]
+        if self._threads is None or len(busy) == 1:
+            return [receipt for place in busy for receipt in self._advance(place)]
+        advances = [self._threads.submit(self._advance, place) for place in busy]
+        done, _ = wait(advances, return_when=FIRST_EXCEPTION)
+        for advance in done:
+            if (error := advance.exception()) is not None:
+                raise error
+        return [receipt for advance in advances for receipt in advance.result()]
 
     def _advance(self, place: Place) -> list[object]:
         done: list[object] = []
@@ -73,8 +93,9 @@ class Desk:
             done += place.receipts[: advance.count]
             del place.receipts[: advance.count], place.waiting[: advance.count]
             if advance.counts is not None:
-                self.totals = added(self.totals, advance.counts)
-                self.blocks += 1
+                with self._counting:
+                    self.totals = added(self.totals, advance.counts)
+                    self.blocks += 1
         return done
 
 

@@ -25,7 +25,7 @@ class Patience:
     """
 
     linger_s: float = 0.1
-    linger_busy_s: float = 0.8
+    linger_busy_s: float = 0.3
     busy_bytes: int = MIB // 8
     worth_bytes: int = 10 * MIB
     bytes_max: int = 40 * MIB

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from threading import Lock
 
 import numpy as np
 import pyarrow as pa
@@ -25,13 +26,15 @@ class MemoryStore:
     def __init__(self) -> None:
         self.tables: dict[str, pa.Table] = {table: SCHEMAS[table].empty_table() for table in TABLES}
         self._tokens: set[tuple[str, str]] = set()
+        self._inserting = Lock()
 
     def insert(self, table: str, rows: pa.Table, token: str) -> None:
         """See ``BlockStore.insert``. Like ClickHouse, no rows leave their token unused."""
-        if rows.num_rows == 0 or (table, token) in self._tokens:
-            return
-        self._tokens.add((table, token))
-        self.tables[table] = pa.concat_tables([self.tables[table], rows]).combine_chunks()
+        with self._inserting:
+            if rows.num_rows == 0 or (table, token) in self._tokens:
+                return
+            self._tokens.add((table, token))
+            self.tables[table] = pa.concat_tables([self.tables[table], rows]).combine_chunks()
 
     def keys(self, partition: int, horizon_from: datetime, leaving_out: Sequence[Intent]) -> KeyRun:
         """See ``BlockStore.keys``."""

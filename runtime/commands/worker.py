@@ -46,6 +46,8 @@ Answer = TypeVar("Answer")
 SESSION_TIMEOUT_S = 6.0
 SESSION_TIMEOUT_EMBEDDED_S = 3.0
 LEAVE_WITHIN_S = 8
+# While one waits for a store, the other computes. More would only hold more rows in memory.
+BLOCKS_AT_ONCE = 2
 # A single call to ClickHouse: longer than any insert, deletion or part of the keys takes, shorter than the stall limit.
 ANSWER_WITHIN_S = 120
 
@@ -66,7 +68,8 @@ async def work(settings: Settings, failpoint: Callable[[Moment], None] = no_fail
     await asyncio.to_thread(warm_up)
     clock = SystemClock()
     admin = open_admin(settings)
-    books = open_books(settings, pool_size=2)
+    # One more for the keys.
+    books = open_books(settings, pool_size=BLOCKS_AT_ONCE + 1)
     ledger, store = (
         PostgresLedger(books),
         ClickHouseStore(open_usage_store(settings, answer_timeout_s=min(ANSWER_WITHIN_S, settings.stall_limit_s))),
@@ -102,7 +105,7 @@ async def work(settings: Settings, failpoint: Callable[[Moment], None] = no_fail
         log_ends=lambda: log_ends(admin, topic, clock),
         after_ack=lambda: failpoint("after_ack"),
     )
-    driver = Driver(driver_settings(settings), Desk(claims.claim), hooks)
+    driver = Driver(driver_settings(settings), Desk(claims.claim, blocks_at_once=BLOCKS_AT_ONCE), hooks)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop_soon, driver)
