@@ -60,7 +60,10 @@ def draw_lines(axes: Axes, plot: Plot) -> None:
         axes.set_xscale("log")
     for side in (axes, right):
         if side is not None:
-            side.set_ylim(bottom=0)
+            if plot.log_y:
+                side.set_yscale("log")
+            else:
+                side.set_ylim(bottom=0)
             side.yaxis.set_major_formatter("{x:,.0f}")
     if right is not None:
         right.set_ylabel(plot.y_right)

@@ -43,7 +43,10 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """A drawing: lines over ``xs``, or bars named by ``labels``."""
+    """A drawing: lines over ``xs``, or bars named by ``labels``.
+
+    ``log`` is of what spans decades: the ``xs`` of lines, the values of bars; ``log_y`` of the values of lines.
+    """
 
     name: str
     title: str
@@ -54,6 +57,7 @@ class Plot:
     labels: list[str] = field(default_factory=list)
     y_right: str = ""
     log: bool = False
+    log_y: bool = False
 
 
 @dataclass(frozen=True, slots=True)

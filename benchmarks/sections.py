@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import typer
 
-from benchmarks import ceilings, dedupe_price, envelopes, half_load, line, overload, replay_rate, soak
+from benchmarks import ceilings, dedupe_price, envelopes, growth, half_load, line, overload, replay_rate, soak
 from benchmarks.baseline import measure as tutorial
 from benchmarks.bench import Bench
 from benchmarks.result import Result
@@ -21,10 +21,12 @@ SECTIONS: dict[str, Callable[[Bench], Result]] = {
     "soak": soak.measure,
     "ceilings": ceilings.measure,
     "dedupe": dedupe_price.measure,
+    # Takes over what has just been found of the dedupe index.
+    "growth": growth.measure,
     "baseline": tutorial.measure,
 }
 # What takes minutes to say anything is left to the full run.
-FULL_ONLY = ("soak", "baseline")
+FULL_ONLY = ("soak", "growth", "baseline")
 # These ask for a share of what the line can take.
 NEED_LINE = ("overload", "half_load", "soak", "replay", "baseline", "ceilings")
 
