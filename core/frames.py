@@ -13,8 +13,9 @@ def checked(frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:
     Decimal arithmetic changes types silently (a float literal, a wider scale), so nothing is cast here: a
     mismatch is our own bug and must be seen.
     """
-    missing = [name for name in schema if name not in frame.columns]
+    found = frame.schema
+    missing = [name for name in schema if name not in found]
     assert not missing, f"columns missing from the frame: {missing}"
-    wrong = {name: (frame.schema[name], kind) for name, kind in schema.items() if frame.schema[name] != kind}
+    wrong = {name: (found[name], kind) for name, kind in schema.items() if found[name] != kind}
     assert not wrong, f"columns of another type (found, declared): {wrong}"
     return frame.select(list(schema))

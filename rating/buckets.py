@@ -51,7 +51,7 @@ def price_buckets(
     totals = replaced(priced.totals, adjusted)
     steps = by_line([told_buckets(used), priced.steps, told])
     of_nothing = unused.join(totals, left_on="place", right_on="line").select("price_number", "worked")
-    everything = by_line([of_lines(steps, used), told_empty(lines, own, of_nothing)])
+    everything = pl.concat([of_lines(steps, used), told_empty(lines, own, of_nothing)])
     summed = totals_of(everything)
     on_lines = lines.join(prices.adjustments, on="price_number", maintain_order="left")
     return Priced(on_lines.join(summed, on="line", maintain_order="left"), summed, everything)
@@ -60,7 +60,7 @@ def price_buckets(
 def after_buckets(priced: Priced, steps: Sequence[Step]) -> Priced:
     """The same after steps on the sums of the buckets."""
     adjusted, told = in_turn(priced.adjusted, steps)
-    return Priced(adjusted, replaced(priced.totals, adjusted), by_line([priced.steps, told]))
+    return Priced(adjusted, replaced(priced.totals, adjusted), pl.concat([priced.steps, told]))
 
 
 def only_committed(lines: pl.DataFrame, per: str) -> pl.DataFrame:

@@ -57,12 +57,16 @@ class Detail:
 
     def of(self, lines: pl.DataFrame) -> Detail:
         """The same by line instead of by subscription and price, in an order that is the same in every run."""
-        keys = lines.select("line", *LINE)
+        keys = lines.select("line", line_hash().alias("hash"), **{f"{name}_of_line": name for name in LINE})
+        same = [pl.col(name) == pl.col(f"{name}_of_line") for name in LINE]
 
         def by_line(frame: pl.DataFrame | None, schema: Schema) -> pl.DataFrame | None:
             if frame is None:
                 return None
-            return keys.join(checked(frame, schema), on=LINE).drop(LINE).sort("line", *list(schema)[2:])
+            own = list(schema)[len(LINE) :]
+            # A number is found in half the time that two texts take. Where hashes meet by chance, the texts differ.
+            found = checked(frame, schema).with_columns(line_hash().alias("hash")).join(keys, on="hash").filter(same)
+            return found.select("line", *own).sort("line", *own)
 
         return Detail(
             by_line(self.events, USAGE_EVENTS),
@@ -87,6 +91,12 @@ class Detail:
         told = pl.concat([nothing, *parts]).group_by("line", maintain_order=True)
         texts = told.agg(detail=pl.col("text").str.join(SEPARATOR))
         return texts.with_columns(detail=plh.col("detail").chash.sha2_256()) if texts.height else texts
+
+
+def line_hash() -> pl.Expr:
+    """A number for the pair of ids that a line has; two pairs may have the same."""
+    subscription_id, price_id = (pl.col(name).hash(seed) for seed, name in enumerate(LINE))
+    return subscription_id ^ price_id
 
 
 def told_inputs(hashes: pl.DataFrame) -> pl.DataFrame:

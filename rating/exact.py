@@ -8,6 +8,7 @@ is also twice as fast as the Decimal one.)
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
 import polars as pl
@@ -22,6 +23,7 @@ LIMB: Final = 10 ** (DECIMAL_PRECISION // 2)
 ONE: Final = 10**QUANTITY_SCALE
 
 
+@cache
 def whole(number: int) -> pl.Expr:
     """A literal as wide as the numbers it meets."""
     return pl.lit(number, dtype=UNITS)

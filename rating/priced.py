@@ -22,7 +22,7 @@ Step = Callable[[pl.DataFrame], tuple[pl.DataFrame, pl.DataFrame]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Priced:
-    """Lines with a price beside their model's, their ``worked`` amount, and STEPS of all lines, sorted by line."""
+    """Lines with a price beside their model's, their ``worked`` amount, and STEPS, each line's in their order."""
 
     adjusted: pl.DataFrame
     totals: pl.DataFrame
@@ -41,7 +41,7 @@ def price(
     totals = totals_of(charged_steps)
     with_amounts = adjusted.join(totals, on="line", how="left", maintain_order="left")
     adjusted, told_after = in_turn(with_amounts, after)
-    return Priced(adjusted, replaced(totals, adjusted), by_line([told_before, charged_steps, told_after]))
+    return Priced(adjusted, replaced(totals, adjusted), pl.concat([told_before, charged_steps, told_after]))
 
 
 def in_turn(lines: pl.DataFrame, steps: Sequence[Step]) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -56,12 +56,12 @@ def in_turn(lines: pl.DataFrame, steps: Sequence[Step]) -> tuple[pl.DataFrame, p
 
 
 def charged(lines: pl.DataFrame, prices: ReadPrices, detail: Detail) -> pl.DataFrame:
-    """The STEPS of all models, sorted by line."""
+    """The STEPS of all models, each line's in their order."""
     by_model = [
         completed(model.charge(given_to(model.by, own, prices, detail), prices.terms[name].lazy()))
         for name, model, own in lines_by_model(lines, prices)
     ]
-    return pl.concat(by_model or [pl.LazyFrame(schema=STEPS)]).sort("line", maintain_order=True).collect()
+    return pl.concat(by_model).collect() if by_model else pl.DataFrame(schema=STEPS)
 
 
 def lines_by_model(lines: pl.DataFrame, prices: ReadPrices) -> Iterator[tuple[str, Model, pl.DataFrame]]:
@@ -98,25 +98,33 @@ def events_of(lines: pl.DataFrame, prices: ReadPrices, detail: Detail) -> pl.Laz
     return pl.concat([whole, found]).lazy()
 
 
-def problems(lines: pl.DataFrame, prices: ReadPrices, detail: Detail) -> pl.DataFrame:
-    """Rows of (line, problem) for lines that their model cannot charge."""
+def problems(known: pl.DataFrame, prices: ReadPrices, detail: Detail) -> pl.DataFrame:
+    """Rows of (line, problem) for LINES that their model cannot charge."""
     found = [pl.DataFrame(schema={"line": pl.UInt32(), "problem": pl.String()})]
-    if any(MODELS[name].problems for name in prices.numbers["model"].unique()):
+    finders = [name for name, model in MODELS.items() if model.problems is not None]
+    asked = prices.numbers.filter(pl.col("model").is_in(finders))
+    if not asked.is_empty():
+        own = known.join(asked, on="price_number", how="semi", maintain_order="left")
         found += [
             model.problems(given_to(model.by, own, prices, detail), prices.terms[name].lazy()).collect()
-            for name, model, own in lines_by_model(numbered(lines, prices), prices)
+            for name, model, own in lines_by_model(own, prices)
             if model.problems is not None
         ]
     return pl.concat(found)
 
 
 def totals_of(steps: pl.DataFrame) -> pl.DataFrame:
-    """What the steps of each line add up to, as ``worked``; null where it does not fit."""
+    """What the steps of each line add up to, as ``worked``, and how many they are, as ``length``; in order of lines.
+
+    A sum that does not fit is null.
+    """
     return (
         steps.lazy()
+        .select("line", "amount")
+        .sort("line")
         .group_by("line", maintain_order=True)
-        .agg(*group_sum("amount"))
-        .select("line", worked=group_total("amount"))
+        .agg(*group_sum("amount"), length=pl.len())
+        .select("line", "length", worked=group_total("amount"))
         .collect()
     )
 
@@ -127,12 +135,10 @@ def replaced(totals: pl.DataFrame, adjusted: pl.DataFrame) -> pl.DataFrame:
         return totals
     anew = adjusted.select("line", anew="worked", changed=pl.lit(value=True))
     joined = totals.join(anew, on="line", how="left", maintain_order="left")
-    return joined.select("line", worked=pl.when("changed").then("anew").otherwise("worked"))
+    chosen = pl.when("changed").then("anew").otherwise("worked")
+    return joined.with_columns(worked=chosen).select(totals.columns)
 
 
 def by_line(parts: list[pl.DataFrame]) -> pl.DataFrame:
-    """Rows of STEPS together, each line's in the order of the parts."""
-    kept = [part for part in parts if not part.is_empty()]
-    if len(kept) <= 1:
-        return kept[0] if kept else parts[0]
-    return pl.concat(kept).sort("line", maintain_order=True)
+    """Rows of STEPS together, sorted by line, each line's in the order of the parts."""
+    return pl.concat(parts).sort("line", maintain_order=True)

@@ -30,7 +30,7 @@ from rating.buckets import after_buckets, only_committed, price_buckets
 from rating.detail import Detail, told_inputs
 from rating.exact import ONE, UNITS, as_amount, product, units, whole
 from rating.pack import pack_steps
-from rating.priced import Step, by_line, in_turn, numbered, price, replaced
+from rating.priced import Step, by_line, charged, in_turn, price, replaced, totals_of
 from rating.quantity_steps import convert_units, round_quantity, split_included, take_free_units
 from rating.terms import ReadPrices
 
@@ -44,43 +44,54 @@ AFTER_BUCKETS: Final[tuple[Step, ...]] = (discount, maximum, minimum)
 ADJUSTED: Final = ["line", "worked", *ADJUSTMENT_TERMS]
 
 
-def work_out(lines: pl.DataFrame, prices: ReadPrices, detail: Detail, hashes: pl.DataFrame) -> pl.DataFrame:
+def work_out(
+    lines: pl.DataFrame, known: pl.DataFrame, prices: ReadPrices, detail: Detail, hashes: pl.DataFrame
+) -> pl.DataFrame:
     """Charge every line; adds ``amount`` (null where it does not fit) and ``tiers`` to the lines.
 
-    A line whose price was refused has no terms, meets no model and gets neither. ``hashes`` are those of the detail.
+    ``known`` are the LINES whose price could be read; the others meet no model and get neither. ``hashes`` are those of
+    the detail.
     """
-    known = numbered(lines, prices)
-    in_buckets = prices.adjustments.filter(pl.col("bucket").is_not_null()).select("price_number")
-    whole_period = known.join(in_buckets, on="price_number", how="anti", maintain_order="left")
-    priced = [price(whole_period, prices, detail, BEFORE_PRICE, AFTER_PRICE)]
-    committed = commitments(prices)
-    if whole_period.height < known.height:
-        bucketed = known.join(in_buckets, on="price_number", how="semi", maintain_order="left")
-        parts = price_buckets(
-            bucketed,
-            prices,
-            detail,
-            committed,
-            before=BEFORE_PRICE,
-            after=IN_BUCKET,
-            committed=IN_BUCKET_COMMITMENT,
-        )
-        priced.append(after_buckets(parts, AFTER_BUCKETS))
-    adjusted = pl.concat([one.adjusted.select(ADJUSTED) for one in priced])
-    worked = pl.concat([one.totals for one in priced]).sort("line")
-    steps = [told_inputs(hashes.join(known, on="line", how="semi")), *(one.steps for one in priced)]
-    if not adjusted.is_empty():
-        promised = adjusted.join(committed, on="price_number", how="left", maintain_order="left")
-        adjusted, told = in_turn(only_committed(promised, "period"), AFTER_COMMITMENT)
-        worked = replaced(worked, adjusted)
-        steps.append(told)
-    packed = pack_steps(by_line(steps))
-    assert packed["line"].equals(worked["line"]), "every line has steps, and both are sorted by line"
-    amounts = packed.with_columns(worked["worked"]).select("line", "tiers", amount=as_amount(pl.col("worked")))
+    plain = known.join(prices.adjustments, on="price_number", how="anti", maintain_order="left")
+    parts = [told_inputs(hashes.join(known, on="line", how="semi", maintain_order="left"))]
+    parts.append(charged(plain, prices, detail))
+    adjusted = pl.DataFrame()
+    if plain.height < known.height:
+        adjusted, told = with_adjustments(known, prices, detail)
+        parts += told
+    steps = by_line(parts)
+    totals = totals_of(steps)
+    worked = totals if adjusted.is_empty() else replaced(totals, adjusted)
+    amounts = worked.select(
+        "line", pack_steps(steps, totals["length"]).alias("tiers"), amount=as_amount(pl.col("worked"))
+    )
     if amounts.height == lines.height:
         # Lines are numbered in their order, so both lie side by side already.
         return lines.hstack(amounts.drop("line"))
     return lines.join(amounts, on="line", how="left", maintain_order="left")
+
+
+def with_adjustments(
+    known: pl.DataFrame, prices: ReadPrices, detail: Detail
+) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
+    """LINES whose price says something beside its model, with what they come to, and parts of their STEPS."""
+    buckets = pl.col("bucket").is_not_null()
+    priced = []
+    committed = commitments(prices)
+    for in_buckets in (False, True):
+        terms = prices.adjustments.filter(buckets if in_buckets else ~buckets)
+        own = known.join(terms, on="price_number", how="semi", maintain_order="left")
+        if own.is_empty():
+            continue
+        if in_buckets:
+            order = {"before": BEFORE_PRICE, "after": IN_BUCKET, "committed": IN_BUCKET_COMMITMENT}
+            priced.append(after_buckets(price_buckets(own, prices, detail, committed, **order), AFTER_BUCKETS))
+        else:
+            priced.append(price(own, prices, detail, BEFORE_PRICE, AFTER_PRICE))
+    adjusted = pl.concat([one.adjusted.select(ADJUSTED) for one in priced])
+    promised = adjusted.join(committed, on="price_number", how="left", maintain_order="left")
+    adjusted, told = in_turn(only_committed(promised, "period"), AFTER_COMMITMENT)
+    return adjusted, [*(one.steps for one in priced), told]
 
 
 def commitments(prices: ReadPrices) -> pl.DataFrame:

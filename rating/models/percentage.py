@@ -30,6 +30,7 @@ PERCENTAGE_TERMS: Schema = {
     "event_max": QUANTITY,
     "free_events": QUANTITY,
     "free_amount": QUANTITY,
+    "by_event": pl.Boolean(),
 }
 PER_EVENT = ("fixed_fee_per_event", "per_event_min", "per_event_max", "free_events", "free_amount")
 SUMS = ("free", "paid", "percentage", "raised", "lowered")
@@ -45,11 +46,24 @@ def read(definition: Definition) -> Terms:
             "event_max": number(definition.get("per_event_max")),
             "free_events": number(definition.get("free_events")),
             "free_amount": number(definition.get("free_amount")),
+            "by_event": any(name in definition for name in PER_EVENT),
         }
     ]
 
 
 def charge(events: pl.LazyFrame, terms: pl.LazyFrame) -> pl.LazyFrame:
+    """A step for each line that is charged as a whole, and those of the lines that are charged event by event."""
+    together = events.join(terms.filter(~pl.col("by_event")), on="price_number", maintain_order="left")
+    return pl.concat([charge_whole(together), charge_events(events, terms.filter("by_event"))])
+
+
+def charge_whole(lines: pl.LazyFrame) -> pl.LazyFrame:
+    """The percentage of the quantity, which each line has as its only event."""
+    sums = lines.with_columns(paid=units(pl.col("value").fill_null(pl.lit(0, dtype=QUANTITY))), fixed=whole(0))
+    return paid_step(sums.with_columns(percentage=product(pl.col("paid"), units(pl.col("rate")))))
+
+
+def charge_events(events: pl.LazyFrame, terms: pl.LazyFrame) -> pl.LazyFrame:
     """What was free, what paid, and what minimum and maximum of the events added and took away."""
     priced = fees(free_parts(in_order(events.join(terms, on="price_number"))))
     first = ("event_min", "event_max", "free_events", "free_amount", "rate", "fixed_fee")
