@@ -58,13 +58,17 @@ def stream_bytes(table: pa.Table) -> bytes:
 
 def read_stream(data: bytes) -> pl.DataFrame:
     """Read an Arrow stream into a frame. Raises ``Transient`` when the stream was cut off on its way."""
+    frame = pl.from_arrow(read_table(data))
+    assert isinstance(frame, pl.DataFrame)
+    return frame
+
+
+def read_table(data: bytes) -> pa.Table:
+    """The same into a table."""
     # Arrow takes a stream that stops between two batches for a whole one; its end mark tells them apart.
     if not data.endswith(END_OF_STREAM):
         raise Transient("ClickHouse's answer broke off before its end")
     try:
-        table = pa.ipc.open_stream(data).read_all()
+        return pa.ipc.open_stream(data).read_all()
     except (pa.ArrowException, OSError) as error:
         raise Transient(f"ClickHouse's answer broke off: {error}") from error
-    frame = pl.from_arrow(table)
-    assert isinstance(frame, pl.DataFrame)
-    return frame

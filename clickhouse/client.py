@@ -15,7 +15,7 @@ import pyarrow as pa
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from clickhouse.arrow import read_stream, stream_bytes, to_table
+from clickhouse.arrow import read_stream, read_table, stream_bytes, to_table
 from clickhouse.errors import UsageStoreError, translate
 
 Answer = TypeVar("Answer")
@@ -102,8 +102,11 @@ class UsageStore:
         Select plain DateTime and Enum columns through ``toDateTime64`` and ``toString``: Arrow has no words for
         them and would show bare numbers.
         """
-        bound = bind(sql, parameters)
-        return read_stream(self._ask(lambda client: client.raw_query(sql, bound, QUERY_SETTINGS, fmt="ArrowStream")))
+        return read_stream(self._answer(sql, parameters))
+
+    def query_table(self, sql: str, parameters: Mapping[str, object] | None = None) -> pa.Table:
+        """``query_frame`` for many rows that stay in Arrow: as they came, in many chunks."""
+        return read_table(self._answer(sql, parameters))
 
     def command(self, sql: str, parameters: Mapping[str, object] | None = None) -> None:
         """Run a statement that returns nothing, such as DDL."""
@@ -126,6 +129,10 @@ class UsageStore:
             if self._client is not None:
                 self._client.close()
             self._client = None
+
+    def _answer(self, sql: str, parameters: Mapping[str, object] | None) -> bytes:
+        bound = bind(sql, parameters)
+        return self._ask(lambda client: client.raw_query(sql, bound, QUERY_SETTINGS, fmt="ArrowStream"))
 
     def _insert(
         self, table: str, names: Sequence[str], body: bytes, body_format: str, *, token: str, packed: str | None = None

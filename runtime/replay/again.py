@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
 
 from runtime.audit.blocks import Block
 from runtime.audit.read_rows import Rows
 from runtime.audit.rebuild import digest_of_rows, windows_again
 from runtime.audit.rebuild_corrected import Earlier, alone_from_events
+from runtime.replay.read import TableRead, prints_of
 from streams.compiled import Compiled
-from streams.rows import EVENTS
+from streams.rows import EVENTS, UNIQUES, WINDOWS
+from streams.texts import U64
 
+MADE = (WINDOWS, UNIQUES)
 # What to do with a block: nothing, write its windows, or leave it because its events are not those that were sealed.
 EQUAL, STALE, DAMAGED = "equal", "stale", "damaged"
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A block, how it stands, and its rows as they should be (as they are, when it is damaged)."""
+    """A block and how it stands.
+
+    Of a stale one also which tables have rows of it, the rows as they should be, and the prints of these.
+    """
 
     block: Block
     state: str
-    rows: Rows
+    had: frozenset[str] = frozenset()
+    rows: Mapping[str, pa.Table] = field(default_factory=dict)
+    prints: Mapping[str, U64] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +44,17 @@ class Sources:
     earlier: Earlier
 
 
-def judge(block: Block, stored: Rows, sources: Sources) -> Judged:
+def judge(block: Block, stored: Mapping[str, TableRead], sources: Sources) -> Judged:
     """Make a block's windows again and hold them against the seal, then against what is stored."""
-    again = rows_again(block, stored, sources)
+    again = rows_again(block, {EVENTS: stored[EVENTS].of_block(block)}, sources)
     if digest_of_rows(again) != block.digest:
-        return Judged(block, DAMAGED, stored)
-    same = all(again[table].equals(stored[table]) for table in again) or digest_of_rows(stored) == block.digest
-    return Judged(block, EQUAL if same else STALE, again)
+        return Judged(block, DAMAGED)
+    prints = {table: prints_of(again[table]) for table in MADE}
+    there = {table: stored[table].of_block(block) for table in MADE}
+    if all(np.array_equal(prints_of(there[table]), prints[table]) for table in MADE):
+        return Judged(block, EQUAL)
+    had = frozenset(table for table in MADE if there[table].num_rows)
+    return Judged(block, STALE, had, {table: again[table] for table in MADE}, prints)
 
 
 def rows_again(block: Block, stored: Rows, sources: Sources) -> Rows:

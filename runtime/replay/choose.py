@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import groupby
+from itertools import chain, groupby
 
 from sqlalchemy import Connection, select
 
 from clickhouse.client import UsageStore
 from ingest.correction import FillAsked
-from runtime.audit.blocks import Block, together
+from runtime.audit.blocks import Block
 from runtime.audit.rebuild_corrected import as_asked
 from streams.tables import stream_fills
 
-# Blocks are read together up to so many events: few questions, and little memory.
-ROWS_AT_ONCE = 200_000
+# A pass reads so many events at once, or one block. Each looks through the parts in which its rows lie, so that few
+# large ones cost less than many small ones; a million events are some 400 MB, and the next are read meanwhile.
+EVENTS_AT_ONCE = 1_000_000
+# Each is a condition of its own on every row that is looked through.
+RUNS_AT_ONCE = 32
 # Incarnation, partition and first offset.
 Place = tuple[int, int, int]
+# What is read at once: runs of blocks of one partition each.
+Pass = list[list[Block]]
 PLACES = """
     SELECT DISTINCT toInt64(incarnation) AS incarnation, toInt64(partition) AS partition,
         toInt64(block_first) AS first_offset
@@ -59,10 +64,8 @@ def load_fills(connection: Connection, topic: str) -> dict[Place, FillAsked]:
     return {(row.incarnation, row.partition, row.first_offset): as_asked(row) for row in found}
 
 
-def choose(
-    store: UsageStore, wanted: Wanted, sealed: list[Block], fills: Mapping[Place, FillAsked]
-) -> list[list[Block]]:
-    """The blocks to make again among all that are ``sealed``, in lists of neighbours that are read together.
+def choose(store: UsageStore, wanted: Wanted, sealed: list[Block], fills: Mapping[Place, FillAsked]) -> list[Pass]:
+    """The blocks to make again among all that are ``sealed``, in passes: each is read at once, one after the other.
 
     Raises ``Transient``. A block is chosen by the events that are stored of it: one that has lost them all is
     chosen only when everything is. A block that filled a meter comes alone: those before it must be right by then.
@@ -71,8 +74,7 @@ def choose(
     places = None
     if not wanted.all_events:
         places = places_of(store, wanted) | {place for place, asked in fills.items() if wanted.fills(asked)}
-    runs = (part for run in neighbours(here, places) for part in apart(run, fills))
-    return [some for run in runs for some in together(run, ROWS_AT_ONCE)]
+    return list(passes(list(neighbours(here, places)), fills))
 
 
 def places_of(store: UsageStore, wanted: Wanted) -> set[Place]:
@@ -88,23 +90,47 @@ def places_of(store: UsageStore, wanted: Wanted) -> set[Place]:
 
 
 def neighbours(blocks: Iterable[Block], places: set[Place] | None) -> Iterator[list[Block]]:
-    """The blocks at some places, in lists between which other blocks lie: those would be read for nothing."""
+    """The blocks at some places, in lists of one partition between which other blocks lie."""
     run: list[Block] = []
     for block in blocks:
-        if places is None or place_of_block(block) in places:
-            run.append(block)
-        elif run:
+        chosen = places is None or place_of_block(block) in places
+        if run and (not chosen or place_of_block(run[-1])[:2] != place_of_block(block)[:2]):
             yield run
             run = []
+        if chosen:
+            run.append(block)
     if run:
         yield run
 
 
-def apart(run: list[Block], fills: Mapping[Place, FillAsked]) -> Iterator[list[Block]]:
-    """The same blocks, with those that filled a meter in lists of their own."""
+def passes(runs: Sequence[list[Block]], fills: Mapping[Place, FillAsked]) -> Iterator[Pass]:
+    """Runs of neighbours in passes, with those blocks that filled a meter in passes of their own.
+
+    In the order in which blocks were made, across partitions: rows that came together lie together in ClickHouse, and
+    few of them are then read for nothing.
+    """
+    run_of = {place_of_block(block): number for number, run in enumerate(runs) for block in run}
+    in_time = sorted(chain.from_iterable(runs), key=lambda block: (block.intended_at, place_of_block(block)))
 
     def fill_at(block: Block) -> Place | None:
         place = place_of_block(block)
         return place if place in fills else None
 
-    return (list(some) for _place, some in groupby(run, fill_at))
+    for _place, some in groupby(in_time, fill_at):
+        yield from bounded(some, run_of)
+
+
+def bounded(blocks: Iterable[Block], run_of: Mapping[Place, int]) -> Iterator[Pass]:
+    """Blocks that follow each other in passes that are not too large."""
+    found: dict[int, list[Block]] = {}
+    events = 0
+    for block in blocks:
+        run = run_of[place_of_block(block)]
+        runs = len(found) + (run not in found)
+        if found and (events + block.received > EVENTS_AT_ONCE or runs > RUNS_AT_ONCE):
+            yield list(found.values())
+            found, events = {}, 0
+        found.setdefault(run, []).append(block)
+        events += block.received
+    if found:
+        yield list(found.values())

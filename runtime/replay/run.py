@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from dataclasses import replace as with_fields
 from functools import partial
@@ -11,19 +13,25 @@ from time import sleep
 
 from core.db import transaction
 from ingest.correction import FillAsked
-from runtime.audit.blocks import Block, load_blocks
-from runtime.audit.read_rows import Rows, read_rows, rows_of_block
+from runtime.audit.blocks import Block, load_blocks, together
 from runtime.audit.rebuild_corrected import Earlier
 from runtime.audit.repair_ledger import sole_repair, without_close
 from runtime.audit.run import AuditParts
 from runtime.audit.scope import open_scope
 from runtime.replay.again import DAMAGED, EQUAL, STALE, Judged, Sources, judge
-from runtime.replay.choose import Place, Wanted, choose, load_fills, place_of_block
-from runtime.replay.write import Stores, write_windows
+from runtime.replay.choose import Pass, Place, Wanted, choose, load_fills, place_of_block
+from runtime.replay.read import TableRead, read_table
+from runtime.replay.write import Stores, Written, prove, write_windows
 from streams.catalog_cache import CatalogCache
 from streams.compiled import Compiled
 from streams.retry import Retry, RetryPolicy
-from streams.rows import UNIQUES, WINDOWS
+from streams.rows import TABLES
+
+# One computes while the other waits for a store.
+THREADS = 2
+# Of so many events, or of one block, windows are made and inserted together.
+ROWS_AT_ONCE = 200_000
+Stored = Mapping[str, TableRead]
 
 
 @dataclass
@@ -58,14 +66,18 @@ def replay(parts: AuditParts, wanted: Wanted, *, write: bool, watcher: Watcher |
     done = Replayed()
     with alone(parts) if write else ExitStack():
         sources, fills = open_sources(parts, retry), retry("reading fills", lambda: load_asked(parts))
-        batches = retry("choosing blocks", lambda: choose_blocks(parts, wanted, fills))
-        watcher.total(sum(block.received for some in batches for block in some))
-        for some in batches:
-            found = list(judge_all(stores, some, sources))
-            count(done, found, {} if write else fills)
-            if write:
-                put_right(stores, found)
-            watcher.done(sum(block.received for block in some))
+        chosen = retry("choosing blocks", lambda: choose_blocks(parts, wanted, fills))
+        watcher.total(sum(block.received for some in chosen for run in some for block in run))
+        with ThreadPoolExecutor(THREADS, "replay") as threads, closing(read_ahead(stores, chosen)) as passes:
+            for some, stored in passes:
+                work = partial(work_through, stores, stored, sources, write=write)
+                written: list[Written] = []
+                for judged, wrote in threads.map(work, [few for run in some for few in together(run, ROWS_AT_ONCE)]):
+                    count(done, judged, {} if write else fills)
+                    written += wrote
+                    watcher.done(sum(one.block.received for one in judged))
+                if written:
+                    prove(stores, some, written)
     return done
 
 
@@ -92,7 +104,7 @@ def load_asked(parts: AuditParts) -> dict[Place, FillAsked]:
         return load_fills(connection, parts.topic)
 
 
-def choose_blocks(parts: AuditParts, wanted: Wanted, fills: Mapping[Place, FillAsked]) -> list[list[Block]]:
+def choose_blocks(parts: AuditParts, wanted: Wanted, fills: Mapping[Place, FillAsked]) -> list[Pass]:
     """The wanted blocks among those that are sealed now."""
     scope = open_scope(parts.books, parts.topic, parts.clock.now())
     with transaction(parts.books) as connection:
@@ -100,28 +112,33 @@ def choose_blocks(parts: AuditParts, wanted: Wanted, fills: Mapping[Place, FillA
     return choose(parts.store, wanted, sealed, fills)
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A block as it was judged, and how many rows its tables had of it."""
-
-    judged: Judged
-    had: dict[str, int]
-
-
-def judge_all(stores: Stores, some: list[Block], sources: Sources) -> Iterator[Found]:
-    """Read neighbouring blocks and judge each."""
-    first, last = some[0], some[-1]
-    rows: Rows = stores.retry(
-        "reading blocks",
-        lambda: read_rows(stores.usage, first.incarnation, first.partition, first.first_offset, last.first_offset),
-    )
-    for block in some:
-        own = rows_of_block(rows, block.first_offset)
-        judged = stores.retry("reading what lay before", partial(judge, block, own, sources))
-        yield Found(judged, {table: own[table].num_rows for table in (WINDOWS, UNIQUES)})
+def read_ahead(stores: Stores, chosen: Sequence[Pass]) -> Generator[tuple[Pass, Stored], None, None]:
+    """Each pass with its rows; those of the next are read while it is worked on."""
+    with ThreadPoolExecutor(1, "replay-read") as reader:
+        waiting = deque(chosen)
+        ahead = reader.submit(read_pass, stores, waiting[0]) if waiting else None
+        while ahead is not None:
+            some, stored = waiting.popleft(), ahead.result()
+            ahead = reader.submit(read_pass, stores, waiting[0]) if waiting else None
+            yield some, stored
 
 
-def count(done: Replayed, found: list[Found], unwritten: Mapping[Place, FillAsked]) -> None:
+def read_pass(stores: Stores, some: Pass) -> Stored:
+    """What is stored of the blocks of a pass."""
+    return {table: stores.retry("reading blocks", partial(read_table, stores.usage, table, some)) for table in TABLES}
+
+
+def work_through(
+    stores: Stores, stored: Stored, sources: Sources, few: list[Block], *, write: bool
+) -> tuple[list[Judged], list[Written]]:
+    """Judge neighbouring blocks, and with ``write`` write those that are stale; how they stood, without their rows."""
+    judged = [stores.retry("reading what lay before", partial(judge, block, stored, sources)) for block in few]
+    stale = [one for one in judged if one.state == STALE]
+    written = write_windows(stores, stale) if write and stale else []
+    return [Judged(one.block, one.state) for one in judged], written
+
+
+def count(done: Replayed, found: list[Judged], unwritten: Mapping[Place, FillAsked]) -> None:
     """Add some blocks to what a replay has come to.
 
     When nothing is written, a fill that does not come out as it was sealed is no sign of damage if earlier windows of
@@ -129,7 +146,7 @@ def count(done: Replayed, found: list[Found], unwritten: Mapping[Place, FillAske
     """
     wrong = {block.partition for block in done.stale}
     for one in found:
-        block, state = one.judged.block, one.judged.state
+        block, state = one.block, one.state
         done.blocks += 1
         done.events += block.received
         done.equal += state == EQUAL
@@ -138,11 +155,3 @@ def count(done: Replayed, found: list[Found], unwritten: Mapping[Place, FillAske
             done.stale.append(block)
         elif state == DAMAGED:
             done.damaged.append(block)
-
-
-def put_right(stores: Stores, found: list[Found]) -> None:
-    """Write the windows of those blocks that are stale."""
-    stale = [one for one in found if one.judged.state == STALE]
-    if stale:
-        had = {table: any(one.had[table] for one in stale) for table in (WINDOWS, UNIQUES)}
-        write_windows(stores, [one.judged for one in stale], had)

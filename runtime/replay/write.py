@@ -2,8 +2,8 @@
 
     1. begin    a generation for each block, that no other repair has
     2. delete   what the blocks still have in the two tables; when it returns it is gone
-    3. insert   each block's rows under its token with the generation behind it
-    4. prove    read them back: each block has the digest that was sealed
+    3. insert   the blocks' rows together, under the first one's token with its generation behind it
+    4. prove    read them back: each block has the rows whose digest was sealed
     5. end      the repairs are done
 
 A crash before 5 leaves repairs that are begun, and blocks that are stale or right: the next replay sees which.
@@ -11,21 +11,25 @@ A crash before 5 leaves repairs that are begun, and blocks that are stale or rig
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
+import numpy as np
+import pyarrow as pa
 from sqlalchemy import Engine
 
 from clickhouse.client import UsageStore
 from core.db import transaction
 from core.errors import Stop
-from runtime.audit.read_rows import read_rows, rows_of_block
-from runtime.audit.rebuild import digest_of_rows
+from runtime.audit.blocks import Block
 from runtime.audit.repair_ledger import begin_repairs, end_repair
-from runtime.replay.again import Judged
+from runtime.replay.again import MADE, Judged
+from runtime.replay.choose import Pass, place_of_block
+from runtime.replay.read import prints_of, read_table
 from streams.retry import Retry
-from streams.rows import UNIQUES, WINDOWS
-from streams.store import block_tokens
+from streams.store import ClickHouseStore, block_tokens
+from streams.texts import U64
 
 OF_BLOCKS = (
     "incarnation = {incarnation:UInt32} AND partition = {partition:UInt16} AND block_first IN {firsts:Array(UInt64)}"
@@ -42,29 +46,25 @@ class Stores:
     retry: Retry
 
 
-def write_windows(stores: Stores, stale: Sequence[Judged], had_rows: dict[str, bool]) -> None:
-    """Write the windows of blocks of one partition again. ``had_rows`` says in which tables they still have some.
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A block whose rows were inserted, and what is to be read back."""
 
-    Raises ``Stop`` when a block then has not the digest that was sealed, or when a store stays away.
-    """
-    blocks = [judged.block for judged in stale]
-    generations = begin_repairs(stores.books, "windows", stores.topic, blocks)
-    for table in (WINDOWS, UNIQUES):
-        if had_rows[table]:
+    block: Block
+    generation: int
+    prints: Mapping[str, U64]
+
+
+def write_windows(stores: Stores, stale: Sequence[Judged]) -> list[Written]:
+    """Steps 1 to 3 for blocks of one partition, at least one. Raises ``Stop`` when a store stays away."""
+    generations = begin_repairs(stores.books, "windows", stores.topic, [judged.block for judged in stale])
+    for table in MADE:
+        if any(table in judged.had for judged in stale):
             delete(stores, table, stale)
-        for judged, generation in zip(stale, generations, strict=True):
-            insert(stores, table, judged, generation)
-    prove(stores, stale)
-    with transaction(stores.books) as connection:
-        for block, generation in zip(blocks, generations, strict=True):
-            end_repair(
-                connection,
-                topic=stores.topic,
-                incarnation=block.incarnation,
-                partition=block.partition,
-                first=block.first_offset,
-                generation=generation,
-            )
+        insert(stores, table, stale, generations[0])
+    return [
+        Written(judged.block, generation, judged.prints) for judged, generation in zip(stale, generations, strict=True)
+    ]
 
 
 def delete(stores: Stores, table: str, stale: Sequence[Judged]) -> None:
@@ -79,20 +79,36 @@ def delete(stores: Stores, table: str, stale: Sequence[Judged]) -> None:
     stores.retry(f"deleting from {table}", lambda: stores.usage.command(sql, bound))
 
 
-def insert(stores: Stores, table: str, judged: Judged, generation: int) -> None:
-    """Step 3 for one table of one block."""
-    token = f"{block_tokens(stores.topic, judged.block.partition, judged.block.intent)[table]}:r{generation}"
-    rows = judged.rows[table]
-    stores.retry(f"inserting into {table}", lambda: stores.usage.insert_frame(table, rows, token=token))
+def insert(stores: Stores, table: str, stale: Sequence[Judged], generation: int) -> None:
+    """Step 3 for one table.
+
+    One insert makes one part, where one a block would leave many to merge. The first block's generation is in no other
+    token, so that what goes under it is always the same.
+    """
+    first = stale[0].block
+    token = f"{block_tokens(stores.topic, first.partition, first.intent)[table]}:r{generation}"
+    rows = pa.concat_tables(judged.rows[table] for judged in stale).combine_chunks()
+    store = ClickHouseStore(stores.usage)
+    stores.retry(f"inserting into {table}", lambda: store.insert(table, rows, token))
 
 
-def prove(stores: Stores, stale: Sequence[Judged]) -> None:
-    """Step 4."""
-    first, last = stale[0].block, stale[-1].block
-    read = stores.retry(
-        "reading blocks back",
-        lambda: read_rows(stores.usage, first.incarnation, first.partition, first.first_offset, last.first_offset),
-    )
-    for judged in stale:
-        if digest_of_rows(rows_of_block(read, judged.block.first_offset)) != judged.block.digest:
-            raise Stop(f"{judged.block} was written again and still differs: somebody else writes to it")
+def prove(stores: Stores, some: Pass, written: Sequence[Written]) -> None:
+    """Steps 4 and 5 for the blocks of a pass. Raises ``Stop`` when a block has not the rows that it was given."""
+    places = {place_of_block(one.block) for one in written}
+    runs = [[block for block in run if place_of_block(block) in places] for run in some]
+    for table in MADE:
+        question = partial(read_table, stores.usage, table, [run for run in runs if run])
+        read = stores.retry("reading blocks back", question)
+        for one in written:
+            if not np.array_equal(prints_of(read.of_block(one.block)), one.prints[table]):
+                raise Stop(f"{one.block} was written again and still differs: somebody else writes to it")
+    with transaction(stores.books) as connection:
+        for one in written:
+            end_repair(
+                connection,
+                topic=stores.topic,
+                incarnation=one.block.incarnation,
+                partition=one.block.partition,
+                first=one.block.first_offset,
+                generation=one.generation,
+            )
