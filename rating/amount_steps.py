@@ -11,6 +11,7 @@ import polars as pl
 from rating.before_after import said_by_any
 from rating.charge import QUANTITY
 from rating.exact import ONE, cost, minus, plus, product, scaled, units, whole
+from rating.shapes import NO_STEPS
 
 Worked = tuple[pl.DataFrame, pl.DataFrame]
 
@@ -18,7 +19,7 @@ Worked = tuple[pl.DataFrame, pl.DataFrame]
 def add_overage(lines: pl.DataFrame) -> Worked:
     """Charge the units above those included."""
     if not said_by_any(lines, "included_units"):
-        return lines, nothing_told(lines)
+        return lines, NO_STEPS
     said = pl.col("included_units").is_not_null()
     overage = cost(pl.col("over"), pl.col("over_finer"), units(pl.col("overage_unit_price")))
     changed = changed_by(lines, said, plus(pl.col("worked"), overage))
@@ -31,7 +32,7 @@ def add_overage(lines: pl.DataFrame) -> Worked:
 def discount(lines: pl.DataFrame) -> Worked:
     """Take the percentage off: what is left is rounded to 24 places, halves away from zero."""
     if not said_by_any(lines, "discount"):
-        return lines, nothing_told(lines)
+        return lines, NO_STEPS
     said = pl.col("discount").is_not_null()
     changed = changed_by(lines, said, scaled(pl.col("worked"), whole(ONE) - units(pl.col("discount"))))
     return changed, told(changed, said, "discount_percent", price="discount")
@@ -40,7 +41,7 @@ def discount(lines: pl.DataFrame) -> Worked:
 def maximum(lines: pl.DataFrame) -> Worked:
     """Cut what is above the maximum."""
     if not said_by_any(lines, "maximum"):
-        return lines, nothing_told(lines)
+        return lines, NO_STEPS
     most = product(units(pl.col("maximum")), whole(ONE))
     limited = pl.when(pl.col("worked") > most).then(most).otherwise(pl.col("worked"))
     changed = changed_by(lines, pl.col("maximum").is_not_null(), limited)
@@ -50,7 +51,7 @@ def maximum(lines: pl.DataFrame) -> Worked:
 def minimum(lines: pl.DataFrame) -> Worked:
     """Fill up to the minimum."""
     if not said_by_any(lines, "minimum"):
-        return lines, nothing_told(lines)
+        return lines, NO_STEPS
     least = product(units(pl.col("minimum")), whole(ONE))
     filled = pl.when(pl.col("worked") < least).then(least).otherwise(pl.col("worked"))
     changed = changed_by(lines, pl.col("minimum").is_not_null(), filled)
@@ -60,7 +61,7 @@ def minimum(lines: pl.DataFrame) -> Worked:
 def overage_factor(lines: pl.DataFrame) -> Worked:
     """What is above the commitment costs the factor; the commitment is in ``commitment``, in units of scale 24."""
     if not said_by_any(lines, "overage_factor"):
-        return lines, nothing_told(lines)
+        return lines, NO_STEPS
     said, committed = pl.col("overage_factor").is_not_null(), pl.col("commitment")
     above = minus(pl.col("worked"), committed)
     charged = plus(committed, scaled(above, units(pl.col("overage_factor"))))
@@ -72,7 +73,7 @@ def overage_factor(lines: pl.DataFrame) -> Worked:
 def true_up(lines: pl.DataFrame) -> Worked:
     """Fill up to the commitment."""
     if not said_by_any(lines, "true_up"):
-        return lines, nothing_told(lines)
+        return lines, NO_STEPS
     said = pl.col("true_up").fill_null(value=False)
     filled = pl.when(pl.col("worked") < pl.col("commitment")).then(pl.col("commitment")).otherwise(pl.col("worked"))
     changed = changed_by(lines, said, filled)
@@ -82,7 +83,7 @@ def true_up(lines: pl.DataFrame) -> Worked:
 def to_currency(lines: pl.DataFrame) -> Worked:
     """Turn pricing units (credits, tokens) into the currency."""
     if not said_by_any(lines, "conversion_rate"):
-        return lines, nothing_told(lines)
+        return lines, NO_STEPS
     said = pl.col("conversion_rate").is_not_null()
     changed = changed_by(lines, said, scaled(pl.col("worked"), units(pl.col("conversion_rate"))))
     return changed, told(changed, said, "pricing_unit", price="conversion_rate")
@@ -116,8 +117,3 @@ def told(
         label=pl.lit(label),
         amount=minus(pl.col("worked"), pl.col("before")),
     )
-
-
-def nothing_told(lines: pl.DataFrame) -> pl.DataFrame:
-    """No row."""
-    return told(lines.clear().with_columns(before=pl.col("worked")), pl.lit(value=True), "")

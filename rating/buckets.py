@@ -13,7 +13,7 @@ import polars as pl
 from rating.charge import QUANTITY
 from rating.detail import USAGE_BUCKETS, Detail
 from rating.exact import product, whole
-from rating.priced import Priced, Step, by_line, in_turn, price, replaced, totals_of
+from rating.priced import Priced, Step, by_line, in_turn, price, totals_of
 from rating.shapes import LINES, STEPS, completed
 from rating.terms import ReadPrices
 
@@ -48,19 +48,19 @@ def price_buckets(
     priced = price(ready.select(list(LINES)), prices, Detail(), before, after)
     promised = priced.adjusted.join(commitments, on="price_number", how="left", maintain_order="left")
     adjusted, told = in_turn(only_committed(promised, "bucket"), committed)
-    totals = replaced(priced.totals, adjusted)
     steps = by_line([told_buckets(used), priced.steps, told])
-    of_nothing = unused.join(totals, left_on="place", right_on="line").select("price_number", "worked")
+    amounts = adjusted.select("worked", place="line")
+    of_nothing = unused.join(amounts, on="place").select("price_number", "worked")
     everything = pl.concat([of_lines(steps, used), told_empty(lines, own, of_nothing)])
     summed = totals_of(everything)
     on_lines = lines.join(prices.adjustments, on="price_number", maintain_order="left")
-    return Priced(on_lines.join(summed, on="line", maintain_order="left"), summed, everything)
+    return Priced(on_lines.join(summed, on="line", maintain_order="left"), everything)
 
 
 def after_buckets(priced: Priced, steps: Sequence[Step]) -> Priced:
     """The same after steps on the sums of the buckets."""
     adjusted, told = in_turn(priced.adjusted, steps)
-    return Priced(adjusted, replaced(priced.totals, adjusted), pl.concat([priced.steps, told]))
+    return Priced(adjusted, pl.concat([priced.steps, told]))
 
 
 def only_committed(lines: pl.DataFrame, per: str) -> pl.DataFrame:

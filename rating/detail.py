@@ -61,7 +61,7 @@ class Detail:
         same = [pl.col(name) == pl.col(f"{name}_of_line") for name in LINE]
 
         def by_line(frame: pl.DataFrame | None, schema: Schema) -> pl.DataFrame | None:
-            if frame is None:
+            if frame is None or frame.is_empty():
                 return None
             own = list(schema)[len(LINE) :]
             # A number is found in half the time that two texts take. Where hashes meet by chance, the texts differ.

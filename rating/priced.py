@@ -14,7 +14,7 @@ from rating.detail import Detail
 from rating.exact import group_sum, group_total
 from rating.models import MODELS
 from rating.quantity_steps import as_lines, in_parts
-from rating.shapes import EVENT_LINES, GROUP_LINES, LINES, STEPS, Model, completed
+from rating.shapes import EVENT_LINES, GROUP_LINES, LINES, NO_STEPS, Model, completed
 from rating.terms import PRICE, ReadPrices
 
 Step = Callable[[pl.DataFrame], tuple[pl.DataFrame, pl.DataFrame]]
@@ -22,36 +22,33 @@ Step = Callable[[pl.DataFrame], tuple[pl.DataFrame, pl.DataFrame]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Priced:
-    """Lines with a price beside their model's, their ``worked`` amount, and STEPS, each line's in their order."""
+    """Lines with all that their price says, their ``worked`` amount, and STEPS, each line's in their order."""
 
     adjusted: pl.DataFrame
-    totals: pl.DataFrame
     steps: pl.DataFrame
 
 
 def price(
     lines: pl.DataFrame, prices: ReadPrices, detail: Detail, before: Sequence[Step], after: Sequence[Step]
 ) -> Priced:
-    """What LINES cost by their model and some of what stands beside it."""
+    """What LINES whose price says something beside its model cost by the model and some of what stands beside it."""
     adjusted = in_parts(lines.join(prices.adjustments, on="price_number", maintain_order="left"))
     adjusted, told_before = in_turn(adjusted, before)
-    plain = lines.join(prices.adjustments, on="price_number", how="anti", maintain_order="left")
-    ready = pl.concat([plain.select(list(LINES)), as_lines(adjusted).select(list(LINES))])
-    charged_steps = charged(ready, prices, detail)
-    totals = totals_of(charged_steps)
-    with_amounts = adjusted.join(totals, on="line", how="left", maintain_order="left")
+    charged_steps = charged(as_lines(adjusted).select(list(LINES)), prices, detail)
+    with_amounts = adjusted.join(totals_of(charged_steps), on="line", how="left", maintain_order="left")
     adjusted, told_after = in_turn(with_amounts, after)
-    return Priced(adjusted, replaced(totals, adjusted), pl.concat([told_before, charged_steps, told_after]))
+    return Priced(adjusted, pl.concat([told_before, charged_steps, told_after]))
 
 
 def in_turn(lines: pl.DataFrame, steps: Sequence[Step]) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The lines after all steps, and what the steps tell, in their order."""
-    told = [pl.DataFrame(schema=STEPS)]
+    told = [NO_STEPS]
     if lines.is_empty():
-        return lines, told[0]
+        return lines, NO_STEPS
     for step in steps:
         lines, rows = step(lines)
-        told.append(completed(rows.lazy()).collect())
+        if not rows.is_empty():
+            told.append(completed(rows.lazy()).collect())
     return lines, pl.concat(told)
 
 
@@ -61,7 +58,7 @@ def charged(lines: pl.DataFrame, prices: ReadPrices, detail: Detail) -> pl.DataF
         completed(model.charge(given_to(model.by, own, prices, detail), prices.terms[name].lazy()))
         for name, model, own in lines_by_model(lines, prices)
     ]
-    return pl.concat(by_model).collect() if by_model else pl.DataFrame(schema=STEPS)
+    return pl.concat(by_model).collect() if by_model else NO_STEPS
 
 
 def lines_by_model(lines: pl.DataFrame, prices: ReadPrices) -> Iterator[tuple[str, Model, pl.DataFrame]]:
@@ -101,9 +98,9 @@ def events_of(lines: pl.DataFrame, prices: ReadPrices, detail: Detail) -> pl.Laz
 def problems(known: pl.DataFrame, prices: ReadPrices, detail: Detail) -> pl.DataFrame:
     """Rows of (line, problem) for LINES that their model cannot charge."""
     found = [pl.DataFrame(schema={"line": pl.UInt32(), "problem": pl.String()})]
-    finders = [name for name, model in MODELS.items() if model.problems is not None]
-    asked = prices.numbers.filter(pl.col("model").is_in(finders))
-    if not asked.is_empty():
+    finders = [name for name, model in MODELS.items() if model.problems and not prices.terms[name].is_empty()]
+    if finders:
+        asked = prices.numbers.filter(pl.col("model").is_in(finders))
         own = known.join(asked, on="price_number", how="semi", maintain_order="left")
         found += [
             model.problems(given_to(model.by, own, prices, detail), prices.terms[name].lazy()).collect()
@@ -135,8 +132,7 @@ def replaced(totals: pl.DataFrame, adjusted: pl.DataFrame) -> pl.DataFrame:
         return totals
     anew = adjusted.select("line", anew="worked", changed=pl.lit(value=True))
     joined = totals.join(anew, on="line", how="left", maintain_order="left")
-    chosen = pl.when("changed").then("anew").otherwise("worked")
-    return joined.with_columns(worked=chosen).select(totals.columns)
+    return joined.select("line", "length", worked=pl.when("changed").then("anew").otherwise("worked"))
 
 
 def by_line(parts: list[pl.DataFrame]) -> pl.DataFrame:

@@ -12,6 +12,7 @@ from rating.before_after import said_by_any
 from rating.charge import QUANTITY
 from rating.exact import ONE, cut, plus, product, units, whole
 from rating.round import rounded_to
+from rating.shapes import NO_STEPS
 
 Worked = tuple[pl.DataFrame, pl.DataFrame]
 
@@ -41,7 +42,7 @@ def signed(name: str) -> pl.Expr:
 def convert_units(lines: pl.DataFrame) -> Worked:
     """Multiply or divide by the factor, exactly; then round as the conversion says, or else to 24 places."""
     if not said_by_any(lines, "factor"):
-        return nothing_done(lines)
+        return lines, NO_STEPS
     multiplied, divided = lines.filter(pl.col("op") == "multiply"), lines.filter(pl.col("op") == "divide")
     rest = lines.filter(pl.col("op").is_null()).with_columns(left=pl.lit(0, dtype=pl.Int128))
     converted = pl.concat([times_factor(multiplied), by_factor(divided)])
@@ -93,7 +94,7 @@ def by_factor(lines: pl.DataFrame) -> pl.DataFrame:
 def round_quantity(lines: pl.DataFrame) -> Worked:
     """Round to the places that the price sells in."""
     if not said_by_any(lines, "round_mode"):
-        return nothing_done(lines)
+        return lines, NO_STEPS
     exact = lines.with_columns(left=whole(0))
     said = exact.filter(pl.col("round_mode").is_not_null())
     rounded = rounded_to(said, "round_mode", "round_unit")
@@ -104,7 +105,7 @@ def round_quantity(lines: pl.DataFrame) -> Worked:
 def take_free_units(lines: pl.DataFrame) -> Worked:
     """Take the free units off, down to none; a correction below zero has none to take."""
     if not said_by_any(lines, "free_units"):
-        return nothing_done(lines)
+        return lines, NO_STEPS
     free, charged = units(pl.col("free_units")), pl.col("sign") > 0
     left = lines.with_columns(
         whole_part=pl.when(~charged | pl.col("free_units").is_null())
@@ -121,7 +122,7 @@ def take_free_units(lines: pl.DataFrame) -> Worked:
 def split_included(lines: pl.DataFrame) -> Worked:
     """Leave the model the units that are included, and put the rest down as ``over`` and ``over_finer``."""
     if not said_by_any(lines, "included_units"):
-        return nothing_done(lines)
+        return lines, NO_STEPS
     included = units(pl.col("included_units"))
     beyond = (pl.col("sign") > 0) & (
         (pl.col("whole_part") > included) | ((pl.col("whole_part") == included) & (pl.col("finer") > 0))
@@ -146,8 +147,3 @@ def told(lines: pl.DataFrame, label: str, by: str | None = None) -> pl.DataFrame
         label=pl.lit(label),
         amount=whole(0),
     )
-
-
-def nothing_done(lines: pl.DataFrame) -> Worked:
-    """No price says anything of this."""
-    return lines, told(lines.clear(), "")

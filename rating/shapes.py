@@ -58,6 +58,10 @@ GROUP_LINES: Final[Schema] = {
 # has nothing to say in may be missing.
 STEPS: Final[Schema] = {"line": pl.UInt32(), **TIER_FIELDS, "amount": UNITS}
 
+# Made once: a literal takes longer than the work that it is for where one line is rated by itself.
+LEFT_OUT: Final = {name: pl.lit(None, dtype=kind).alias(name) for name, kind in STEPS.items()}
+NO_STEPS: Final = pl.DataFrame(schema=STEPS)
+
 Terms = list[dict[str, object]]
 Tier = dict[str, str | None]
 
@@ -109,6 +113,5 @@ def number(text: object) -> Decimal | None:
 
 def completed(steps: pl.LazyFrame) -> pl.LazyFrame:
     """STEPS with nulls in the columns that were left out."""
-    given = steps.collect_schema().names()
-    missing = [pl.lit(None, dtype=kind).alias(name) for name, kind in STEPS.items() if name not in given]
-    return steps.with_columns(missing).select(list(STEPS))
+    given = steps.collect_schema()
+    return steps.select(pl.col(name) if name in given else nothing for name, nothing in LEFT_OUT.items())

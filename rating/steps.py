@@ -111,7 +111,7 @@ def commitments(prices: ReadPrices) -> pl.DataFrame:
     in_bucket = lines.join(wanted.filter(pl.col("bucket").is_not_null()), on="line", how="semi", maintain_order="left")
     in_period = lines.join(in_bucket, on="line", how="anti", maintain_order="left")
     by_quantity = [
-        some.join(price(some, prices, Detail(), (split_included,), after).totals, on="line").select(
+        some.join(price(some, prices, Detail(), (split_included,), after).adjusted, on="line").select(
             "price_number", commitment=pl.col("worked").cast(UNITS)
         )
         for some, after in ((in_period, AFTER_PRICE), (in_bucket, IN_BUCKET))

@@ -32,6 +32,7 @@ NUMBERS: Final[Schema] = {
     "price_number": pl.UInt32(),
     "model": pl.String(),
 }
+NO_TERMS: Final = {name: pl.DataFrame(schema=model.terms) for name, model in MODELS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +73,10 @@ def read_prices(prices: pl.DataFrame) -> ReadPrices:
             detailed.append({**place, "price_number": number, "kind": kind, "refused": told})
         if (reason_why := not_due(definition)) is not None:
             not_of_period.append({"price_id": price_id, "currency": currency, "refused": reason_why})
+    found = {name: pl.DataFrame(own, schema=MODELS[name].terms) for name, own in rows.items() if own}
     return ReadPrices(
         pl.DataFrame(numbers, schema=NUMBERS, orient="row"),
-        {name: pl.DataFrame(rows[name], schema=MODELS[name].terms) for name in MODELS},
+        NO_TERMS | found,
         pl.DataFrame(adjustments, schema=ADJUSTMENT_TERMS),
         pl.DataFrame(refused, schema=REFUSED),
         pl.DataFrame(detailed, schema=DETAILED),
