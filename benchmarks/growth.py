@@ -21,6 +21,7 @@ from benchmarks.slope import Axis, Growth, growths_of, shortened
 # A hundred million rows would take ClickHouse a quarter of an hour; keys alone are made in seconds.
 BLOCK_KEYS = (1_000_000, 10_000_000, 100_000_000)
 STORE_EVENTS = (100_000, 1_000_000, 10_000_000)
+BLOCK_SIZES = (125, 1_000, 10_000, 50_000)
 LINES = (1_000, 100_000, 1_000_000)
 MERCHANTS = (1, 1_000, 100_000)
 # What a quick look leaves out of each size.
@@ -32,6 +33,10 @@ STORE = {
     "fill_us": ("ClickHouse, insert and merges", "CPU-µs an event"),
     "insert_us": ("ClickHouse, insert of a worker's block", "CPU-µs an event"),
     "bytes": ("ClickHouse, on disk", "bytes an event"),
+}
+SIZES = {
+    "worker_us": ("worker, computing and sending", "CPU-µs an event"),
+    "store_us": ("ClickHouse, inserts and merges", "CPU-µs an event"),
 }
 INDEX = {
     PROBE: ("probe of a block, 2 % repeats", "ns a key"),
@@ -54,7 +59,9 @@ KEYS = {
 
 def measure(bench: Bench) -> Result:
     """One axis after the other."""
-    axes = [measure_axis(bench) for measure_axis in (by_events, by_keys, by_lines, by_merchants, by_api_keys)]
+    axes = [measure_axis(bench) for measure_axis in (by_events, by_block, by_keys, by_lines, by_merchants, by_api_keys)]
+    block = next(axis for axis in axes if axis.name == "block")
+    worker_us, store_us = map(fixed_us, block.growths)
     return Result(
         name="growth",
         title="How cost grows",
@@ -66,6 +73,7 @@ def measure(bench: Bench) -> Result:
             "Exponent: least-squares slope of log cost over log size; of a cost of one, 0 is no growth, 1 as the size.",
             "The last step is from the second largest to the largest size: a fixed cost, spread over more, hides none.",
             "Blocks beside more keys: keys in memory, in one run. ClickHouse: a stretch of inserts up to that size.",
+            f"A block of any size costs the worker {number(worker_us)} CPU-µs and ClickHouse {number(store_us)}.",
             f"Merchants have {METERS} meters and {CUSTOMERS} customers each; blocks have as many events for all.",
         ],
     )
@@ -75,6 +83,7 @@ def bars_of(axes: Sequence[Axis]) -> list[Bar]:
     """The largest exponent of each axis' costs of CPU; where there is a fixed cost, of the last step."""
     wanted: dict[str, Callable[[Growth], float]] = {
         "events": lambda growth: growth.exponent,
+        "block": lambda growth: growth.last_step,
         "keys": lambda growth: growth.exponent,
         "lines": lambda growth: growth.last_step,
         "merchants": lambda growth: growth.last_step,
@@ -100,6 +109,17 @@ def by_events(bench: Bench) -> Axis:
     bench.say("ClickHouse's tables fill")
     growths += growths_of(in_child("store", sizes_of(bench, STORE_EVENTS)), STORE)
     return Axis("events", "events before", growths)
+
+
+def by_block(bench: Bench) -> Axis:
+    """Blocks of few events and of many."""
+    bench.say("blocks of few events and of many")
+    return Axis("block", "events of a block", growths_of(in_child("sizes", BLOCK_SIZES), SIZES))
+
+
+def fixed_us(growth: Growth) -> float:
+    """What one costs however small it is, by what the smallest costs more than so many events of the largest."""
+    return growth.sizes[0] * (growth.costs[0] - growth.costs[-1])
 
 
 def by_keys(bench: Bench) -> Axis:

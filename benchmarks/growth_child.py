@@ -19,6 +19,7 @@ from typing import Any
 import orjson
 import typer
 
+from benchmarks.growth_blocks import measure_sizes
 from benchmarks.growth_merchants import measure_catalog, measure_keys
 from benchmarks.growth_rating import measure_rating
 from benchmarks.growth_stream import measure_blocks, measure_store
@@ -27,6 +28,7 @@ Rows = list[dict[str, float]]
 KINDS: dict[str, Callable[[Sequence[int]], Rows]] = {
     "blocks": measure_blocks,
     "store": measure_store,
+    "sizes": measure_sizes,
     "rating": measure_rating,
     "catalog": measure_catalog,
     "keys": measure_keys,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +10,15 @@ import pytest
 
 from benchmarks.blocks import STORED_AT
 from benchmarks.draw import draw
-from benchmarks.growth import EXPONENT_MAX, bars_of
+from benchmarks.growth import EXPONENT_MAX, bars_of, fixed_us
+from benchmarks.growth_blocks import computed, requests_in, sent_of
 from benchmarks.growth_merchants import plan_of
-from benchmarks.growth_rating import frames
+from benchmarks.growth_rating import measure_rating
 from benchmarks.growth_stream import index_of
 from benchmarks.sections import chosen
 from benchmarks.slope import Axis, Growth, growths_of, shortened
 from benchmarks.worker import snapshot_of
-from rating.engine import rate
+from streams.compiled import compile_catalog
 
 SIZES = (1_000, 100_000, 1_000_000)
 
@@ -79,6 +81,25 @@ def test_bars_look_at_the_worst_cost_of_cpu_and_leave_memory_out() -> None:
     assert {bar.wanted for bar in bars} == {EXPONENT_MAX}
 
 
+def test_what_a_block_costs_however_small_it_is_is_found_beside_what_its_events_cost() -> None:
+    """Of a cost of 10,000 µs a block and 2 µs an event, nearly all of the former."""
+    sizes = (125, 1_000, 10_000, 50_000)
+
+    assert fixed_us(Growth("a", "CPU-µs an event", sizes, [2 + 10_000 / size for size in sizes])) == pytest.approx(
+        9_975
+    )
+
+
+def test_messages_are_no_larger_than_the_blocks_that_they_make() -> None:
+    """Blocks come out near the size that was asked for, and every event of a block is computed."""
+    plan = plan_of(20)
+    sent = sent_of(list(islice(requests_in(plan), 400)), plan, 125)
+    results = [result for result, _ in computed(sent, 125, compile_catalog(snapshot_of(plan)))]
+
+    assert len(results) > 3
+    assert all(125 <= result.counts.received < 250 for result in results[:-1])
+
+
 def test_the_made_up_index_knows_its_keys_and_no_others() -> None:
     """So that a block beside it pays for a real probe."""
     index = index_of(50_000)
@@ -94,16 +115,13 @@ def test_the_made_up_index_knows_its_keys_and_no_others() -> None:
     assert not others.any()
 
 
-def test_every_line_of_the_made_up_close_is_charged() -> None:
-    """None is parked, whose arithmetic would cost nothing; half of them go through tiers."""
-    usage, prices = frames(4_000)
+def test_a_close_is_rated_once_more_than_it_is_measured() -> None:
+    """What comes back is of one line, and more than nothing."""
+    (row,) = measure_rating([2_000])
 
-    lines = rate(usage, prices)
-
-    assert lines.height == 4_000
-    assert lines["parked_reason"].null_count() == 4_000
-    assert (lines["model"] == "graduated").sum() == 2_000
-    assert lines["tiers"].list.len().max() == 3
+    assert row["size"] == 2_000
+    assert row["rate_us"] > 1
+    assert row["rate_bytes"] >= 2**20 / 2_000
 
 
 def test_a_larger_catalog_has_more_merchants_and_nothing_else() -> None:
