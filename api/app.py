@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Request, Response
@@ -14,10 +17,11 @@ from api.config import ApiParts
 from api.event_fate import event_fate, fate_json
 from api.freshness import Freshness
 from api.list_events import list_events
-from api.parameters import Parameters, read_events_question, read_usage_question
+from api.parameters import Parameters, read_events_question, read_top_question, read_usage_question
 from api.price_migration import migrated
 from api.price_simulation import limited_body, simulated
-from api.usage import usage_json
+from api.remembered import Remembered
+from api.usage import UsageAnswers
 from core.errors import Refused, Transient
 from core.logs import get_logger
 from ingest.authorize import Authorizer
@@ -26,6 +30,7 @@ from ingest.request import bearer_key
 
 READING = frozenset({"merchant"})
 SMALL_BODY_BYTES_MAX = 64 * 1024
+ASKED_AT_ONCE = 32
 
 
 def build_app(parts: ApiParts) -> FastAPI:
@@ -110,18 +115,22 @@ def add_events(app: FastAPI, parts: ApiParts) -> None:
 def add_usage(app: FastAPI, parts: ApiParts) -> None:
     """What was used."""
     freshness = Freshness(parts.books, parts.topic, parts.look_at_log, parts.clock)
+    answers = UsageAnswers(Remembered(parts.books, parts.clock), parts.store, freshness)
+    # Who waits for others to be answered together does nothing meanwhile; the common pool has few threads.
+    threads = ThreadPoolExecutor(ASKED_AT_ONCE, "usage")
+
+    async def ask(answer: Callable[[], dict[str, Any]]) -> Response:
+        return respond(answer_json(200, await asyncio.get_running_loop().run_in_executor(threads, answer)))
 
     @app.get("/v1/usage")
     async def usage(request: Request, merchant_id: Merchant) -> Response:
         """Usage in buckets: ``meter``, ``customer``, ``by``, ``zone``, ``from``, ``to``, ``group``, ``limit``."""
-        question = read_usage_question(request)
+        return await ask(partial(answers.usage, merchant_id, read_usage_question(request)))
 
-        def answer() -> dict[str, Any]:
-            # In this order: what is promised now must be in what is read after it.
-            complete_until = freshness.complete_until()
-            return usage_json(parts.books, parts.store, merchant_id, question, complete_until)
-
-        return respond(answer_json(200, await asyncio.to_thread(answer)))
+    @app.get("/v1/usage/top")
+    async def top(request: Request, merchant_id: Merchant) -> Response:
+        """The largest customers: by a ``meter`` or by events, ``zone``, ``from``, ``to``, ``limit``."""
+        return await ask(partial(answers.top, merchant_id, read_top_question(request)))
 
 
 def add_prices(app: FastAPI, parts: ApiParts) -> None:

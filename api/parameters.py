@@ -11,11 +11,13 @@ from fastapi import Request
 from api.list_events import PAGE_EVENTS_MAX, EventsQuestion, Fate
 from api.usage import ROWS_MAX
 from clickhouse.report import EARLIEST, LATEST, Grain, UsageQuestion
+from clickhouse.top import TopQuestion
 from core.errors import Refused
 from core.period import day_start
 
 PAGE_EVENTS = 100
 PAGE_ROWS = 1_000
+TOP_CUSTOMERS = 100
 SWITCH = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -130,4 +132,17 @@ def read_usage_question(request: Request) -> UsageQuestion:
         subjects=given.all("customer"),
         meters=given.all("meter"),
         limit=given.number("limit", PAGE_ROWS, ROWS_MAX),
+    )
+
+
+def read_top_question(request: Request) -> TopQuestion:
+    """Which largest customers; the merchant is left to the key."""
+    given = Parameters(request, frozenset({"meter", "zone", "from", "to", "limit"}))
+    zone = read_zone(given.text("zone"))
+    return TopQuestion(
+        merchant_id="",
+        meter=given.text("meter"),
+        since=given.instant("from", zone) or EARLIEST,
+        until=given.instant("to", zone) or LATEST,
+        limit=given.number("limit", TOP_CUSTOMERS, ROWS_MAX),
     )

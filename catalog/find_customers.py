@@ -9,17 +9,17 @@ from sqlalchemy import Connection, select, true
 from catalog.tables import customers, meters
 
 
-def find_customer_ids(connection: Connection, merchant_id: str, subjects: Sequence[str]) -> tuple[str, ...]:
-    """The ids behind some keys; keys that nobody has are left out.
+def find_customer_ids(connection: Connection, merchant_id: str, subjects: Sequence[str]) -> dict[str, str]:
+    """The ids behind some keys, by key; keys that nobody has are left out.
 
     A key keeps its id as long as there is a catalog (``write_customers``), so the rows that hold now tell all of them.
     """
-    statement = select(customers.c.customer_id).where(
+    statement = select(customers.c.subject, customers.c.customer_id).where(
         customers.c.merchant_id == merchant_id,
         customers.c.subject.in_(subjects),
         customers.c.until_version.is_(None),
     )
-    return tuple(connection.scalars(statement))
+    return {row.subject: row.customer_id for row in connection.execute(statement)}
 
 
 def counts_distinct(connection: Connection, merchant_id: str, codes: Sequence[str]) -> bool:

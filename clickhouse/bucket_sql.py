@@ -5,6 +5,9 @@ customer's month. So a question first adds up all windows in its range, and tell
 those rows restates others. If none does, the answer is right: what restates a window has the window's own merchant,
 customer, meter and minute, so it lies in the range and is among the very rows that were read. If one does, the answer
 is thrown away, and the second text asks with the join. Nothing that was asked before, or beside it, is relied upon.
+
+Distinct values are a question of their own, asked before the windows: a block's values are stored after its windows,
+so that of values that count no longer the windows' answer tells.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from clickhouse.quantity import average_sql
+from clickhouse.sums import LATEST, SUMS
 
 Grain = Literal["minute", "hour", "day", "month", "total"]
 
@@ -72,6 +76,20 @@ _OF_WINDOWS = f"""
         sum(d.events) AS events, {_QUANTITY} AS quantity, [unfit] AS unfit
     FROM [rows] WHERE [counts] GROUP BY {_KEYS}
 """
+_TOLD = """d.merchant_id AS merchant_id, d.customer_id AS customer_id, d.subject AS subject, d.meter_id AS meter_id,
+        d.meter AS meter, d.aggregation AS aggregation, toDateTime64([bucket], 6, 'UTC') AS starts_at,
+        [group] AS group_key"""
+_IN_ORDER = "merchant_id, subject, meter, starts_at, group_key LIMIT {limit:UInt64}[each]"
+_EACH = " BY merchant_id, customer_id, subject"
+# All in one layer, without a quantity: each further layer and formula costs more than a customer's month to read.
+_SUMS_ALONE = f"""
+    SELECT {_TOLD}, {SUMS}, {LATEST}, [unfit] AS unfit
+    FROM usage_windows AS d WHERE [counts] GROUP BY {_KEYS} ORDER BY unfit DESC, {_IN_ORDER}
+"""
+_VALUES_ALONE = f"""
+    SELECT {_TOLD.replace("d.aggregation", "'unique'")}, uniqExact(d.value) AS distinct
+    FROM usage_uniques AS d WHERE [counts] GROUP BY {_KEYS} ORDER BY {_IN_ORDER}
+"""
 _OF_VALUES = f"""
     SELECT d.merchant_id AS merchant_id, d.customer_id AS customer_id, d.subject AS subject, d.meter_id AS meter_id,
         d.meter AS meter, 'unique' AS aggregation, [bucket] AS starts_at, [group] AS group_key,
@@ -85,24 +103,28 @@ _JOINED = f"""(SELECT * FROM [table] WHERE [inside]) AS d LEFT ANY JOIN (
         SELECT {", ".join(_WINDOW)}, max(stored_at) AS since FROM usage_windows WHERE restates = 1 AND [inside]
         GROUP BY {", ".join(_WINDOW)}
     ) AS r ON {_SAME}"""
+_GROUP = {True: "d.group_key", False: "''"}
 _LATEST_SAYS = "d.stored_at >= ifNull(r.since, toDateTime64(0, 6, 'UTC'))"
 
 
-def plain_sql(grain: Grain, filters: Mapping[str, object], *, by_group: bool, values: bool) -> str:
-    """Usage as if nothing were restated and, without ``values``, no meter counted distinct values.
+def plain_sql(grain: Grain, filters: Mapping[str, object], *, by_group: bool, values: bool, each: bool = False) -> str:
+    """Sums (``clickhouse.sums``) as if nothing were restated and, without ``values``, no meter counted distinct values.
 
     ``unfit`` of the first row is 0 if that is so, else NEEDS_VALUES or NEEDS_JOIN: then no row is right. ``filters``
-    are those of merchant_id, customer_id, subject and meter that the question binds, in the plural.
+    are those of merchant_id, customer_id, subject and meter that the question binds, in the plural. With ``each`` the
+    limit is one of each customer, and ``unfit`` of a customer's rows is about that customer.
     """
     inside, named = chosen(_INSIDE, filters, _BETWEEN), chosen(_NAMED, filters)
     # Rows of other names are read, and shown, only if they restate something.
     counts = f"{inside} AND ({named} OR d.restates = 1)" if named != "1" else inside
     unfit = f"greatest(max(d.restates) * {NEEDS_JOIN}, {'0' if values else _IS_UNIQUE})"
-    windows = filled(_OF_WINDOWS, rows="usage_windows AS d", unfit=unfit, counts=counts)
-    if not values:
-        return whole(windows, grain, by_group=by_group)
-    distinct = filled(_OF_VALUES, rows="usage_uniques AS d", counts=f"{inside} AND {named}")
-    return whole(filled(_BOTH, windows=windows, values=distinct), grain, by_group=by_group)
+    return alone(filled(_SUMS_ALONE, unfit=unfit, counts=counts), grain, by_group=by_group, each=each)
+
+
+def values_sql(grain: Grain, filters: Mapping[str, object], *, by_group: bool, each: bool = False) -> str:
+    """How many distinct values there are, as if nothing were restated: the rows that ``plain_sql`` leaves at 0."""
+    counts = f"{chosen(_INSIDE, filters, _BETWEEN)} AND {chosen(_NAMED, filters)}"
+    return alone(filled(_VALUES_ALONE, counts=counts), grain, by_group=by_group, each=each)
 
 
 def corrected_sql(grain: Grain, filters: Mapping[str, object], *, by_group: bool, values: bool) -> str:
@@ -117,9 +139,14 @@ def corrected_sql(grain: Grain, filters: Mapping[str, object], *, by_group: bool
     return whole(filled(_BOTH, windows=windows, values=distinct), grain, by_group=by_group)
 
 
+def alone(told: str, grain: Grain, *, by_group: bool, each: bool) -> str:
+    """A question of one layer."""
+    return filled(told, bucket=_BUCKETS[grain], group=_GROUP[by_group], each=_EACH if each else "")
+
+
 def whole(used: str, grain: Grain, *, by_group: bool) -> str:
     """The answer from what was used."""
-    return filled(_ANSWER, used=filled(used, bucket=_BUCKETS[grain], group="d.group_key" if by_group else "''"))
+    return filled(_ANSWER, used=filled(used, bucket=_BUCKETS[grain], group=_GROUP[by_group]))
 
 
 def chosen(conditions: Mapping[str, str], filters: Mapping[str, object], *more: str) -> str:

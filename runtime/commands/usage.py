@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import sys
-from contextlib import ExitStack
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, TextIO
@@ -22,7 +23,9 @@ from sqlalchemy import Connection, select
 from api.freshness import complete_until
 from catalog.merchants import find_merchant
 from catalog.tables import merchants
+from clickhouse.client import UsageStore
 from clickhouse.report import EARLIEST, LATEST, ROWS_MAX, Grain, UsageQuestion, usage_by
+from clickhouse.top import TopCustomers, TopQuestion
 from core.clock import SystemClock
 from core.db import transaction
 from core.errors import Refused
@@ -48,18 +51,21 @@ def usage(
     from_: Annotated[str | None, typer.Option("--from", help="First day or instant, such as 2023-11-01.")] = None,
     to: Annotated[str | None, typer.Option("--to", help="The day or instant before which to stop.")] = None,
     group: Annotated[bool, typer.Option("--group", help="Show the groups of a meter one by one.")] = False,
+    top: Annotated[
+        int | None, typer.Option(min=1, help="So many largest customers of a merchant, by a meter or by events.")
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help=f"Rows at most; a table shows {TABLE_ROWS}.")] = None,
     json: Annotated[bool, typer.Option("--json", help="As one line of JSON: a list of rows.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="As CSV with a header.")] = False,
 ) -> None:
-    """Show exact usage in buckets of a minute, hour, day or month of any zone, or in total."""
+    """Show exact usage by minute, hour, day or month of any zone, or in total; or a merchant's largest customers."""
     if json and as_csv:
         raise Refused("format_unclear", "give --json or --csv, not both")
     whole = json or as_csv
-    rows_max = limit or (ROWS_MAX if whole else TABLE_ROWS)
+    rows_max = top or limit or (ROWS_MAX if whole else TABLE_ROWS)
     hours = read_zone(zone)
     question = UsageQuestion(
-        grain=by,
+        grain=by if top is None else "total",
         zone=zone,
         by_group=group,
         since=read_instant(from_, zone) if from_ else EARLIEST,
@@ -69,8 +75,11 @@ def usage(
         # One row more than is shown tells whether there are more.
         limit=rows_max if whole else rows_max + 1,
     )
-    found, codes, until = ask(question, merchant)
-    rows = [shown(row, codes, hours, by, group) for row in found.iter_rows(named=True)]
+    if top is None:
+        found, codes, until = ask(question, merchant)
+        rows = [shown(row, codes, hours, by, group) for row in found.iter_rows(named=True)]
+    else:
+        rows, until = ask_top(question, merchant)
     if whole:
         said = None if until is None else until.isoformat()
         rows = [row | {"complete_until": said} for row in rows]
@@ -79,7 +88,17 @@ def usage(
     elif as_csv:
         write_csv(rows, sys.stdout)
     else:
-        print_table(rows, rows_max, by, until)
+        print_table(rows, rows_max, question.grain, until)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A usage store, the merchants' codes by id, whose usage is asked for, and until when answers are complete."""
+
+    store: UsageStore
+    codes: dict[str, str]
+    merchant_ids: tuple[str, ...]
+    complete_until: datetime | None
 
 
 def ask(question: UsageQuestion, merchant: str | None) -> tuple[pl.DataFrame, dict[str, str], datetime | None]:
@@ -87,6 +106,26 @@ def ask(question: UsageQuestion, merchant: str | None) -> tuple[pl.DataFrame, di
 
     Raises ``Refused`` for an unknown merchant.
     """
+    with reading(merchant) as at:
+        found = usage_by(at.store, replace(question, merchant_ids=at.merchant_ids))
+        return found, at.codes, at.complete_until
+
+
+def ask_top(question: UsageQuestion, merchant: str | None) -> tuple[list[Row], datetime | None]:
+    """A merchant's largest customers as rows, and until when that is complete; ``Refused`` where none can be meant."""
+    if merchant is None or question.subjects or question.by_group or len(question.meters) > 1:
+        raise Refused("top_unclear", "--top goes with one --merchant, --from, --to and one --meter or none")
+    meter = question.meters[0] if question.meters else None
+    with reading(merchant) as at:
+        asked = TopQuestion(at.merchant_ids[0], meter, question.since, question.until, question.limit)
+        found = TopCustomers(at.store).ask(asked)
+        code = at.codes.get(at.merchant_ids[0], at.merchant_ids[0])
+        return [shown_top(row, code, meter) for row in found.iter_rows(named=True)], at.complete_until
+
+
+@contextmanager
+def reading(merchant: str | None) -> Iterator[Reading]:
+    """The stores, for one merchant or all; raises ``Refused`` for an unknown one."""
     settings = load_settings()
     with ExitStack() as opened:
         books = open_books(settings)
@@ -100,7 +139,7 @@ def ask(question: UsageQuestion, merchant: str | None) -> tuple[pl.DataFrame, di
             until = complete_until(connection, settings.topic, log)
         store = open_usage_store(settings)
         opened.callback(store.close)
-        return usage_by(store, replace(question, merchant_ids=chosen)), codes, until
+        yield Reading(store, codes, chosen, until)
 
 
 def merchant_codes(connection: Connection) -> dict[str, str]:
@@ -147,6 +186,13 @@ def shown(row: Row, codes: dict[str, str], hours: ZoneInfo, by: Grain, group: bo
         "events": row["events"],
         "quantity": plain_text(quantity),
     }
+
+
+def shown_top(row: Row, merchant: str, meter: str | None) -> Row:
+    """One of the largest customers; its quantity as text, where it is one of a meter."""
+    of_meter = {"meter": meter, "aggregation": row.get("aggregation")} if meter else {}
+    quantity = {"quantity": plain_text(row["quantity"])} if meter else {}
+    return {"merchant": merchant, "customer": row["subject"], **of_meter, "events": row["events"], **quantity}
 
 
 def write_csv(rows: list[Row], out: TextIO) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -64,6 +65,45 @@ def test_a_question_that_cannot_be_meant_is_refused(api: httpx.Client, keys: Key
     """With a code and a sentence."""
     for query in ("by=week", "zone=Mars/Base", "group=maybe", "limit=10001", "merchant=x", "from=x"):
         assert api.get(f"/v1/usage?{query}", headers=keys["acme"]).status_code == 422, query
+
+
+def test_the_largest_customers_are_told_by_events_or_a_meter(
+    api: httpx.Client, keys: Keys, stream: Stream, merchants: Merchants
+) -> None:
+    """One's own, again as soon as there is more, with what a limit left out."""
+    stream([said(merchants, "1"), said(merchants, "2"), said(merchants, "3", merchant="other")])
+    assert ask(api, keys, "/v1/usage/top")["customers"][0]["customer"] == "c-1"
+    tokens = {"tokens": "9", "user": "u-1", "model": "large"}
+    stream([said(merchants, "4", subject="c-2", properties=tokens)])
+
+    by_events = ask(api, keys, "/v1/usage/top?limit=1")
+    by_tokens = ask(api, keys, "/v1/usage/top?meter=tokens&from=2023-11-01&to=2023-12-01&zone=Europe/Berlin")
+    by_users = ask(api, keys, "/v1/usage/top?meter=users")
+
+    # Each event counted in three meters.
+    assert [(row["customer"], row["events"]) for row in by_events["customers"]] == [("c-1", 6)]
+    assert by_events["more"]
+    assert [(row["customer"], row["quantity"]) for row in by_tokens["customers"]] == [("c-2", "9"), ("c-1", "6")]
+    assert [(row["customer"], row["quantity"]) for row in by_users["customers"]] == [("c-1", "1"), ("c-2", "1")]
+    assert ask(api, keys, "/v1/usage/top?meter=nothing")["customers"] == []
+    assert api.get("/v1/usage/top?by=day", headers=keys["acme"]).status_code == 422
+
+
+def test_many_at_once_are_each_told_their_own(
+    api: httpx.Client, keys: Keys, stream: Stream, merchants: Merchants
+) -> None:
+    """Questions that are answered together do not mix: not by merchant, customer, key or limit."""
+    stream([said(merchants, "1"), said(merchants, "2"), said(merchants, "3", subject="c-2")])
+    stream([said(merchants, "4", merchant="other")])
+    expected = {("acme", "c-1"): "2", ("acme", "c-2"): "1", ("other", "c-1"): "1", ("acme", "c-9"): None}
+
+    def calls_of(owner: tuple[str, str]) -> str | None:
+        found = ask(api, keys, f"/v1/usage?by=total&meter=calls&customer={owner[1]}", owner[0])["usage"]
+        return found[0]["quantity"] if found else None
+
+    owners = list(expected) * 6
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(calls_of, owners)) == [expected[owner] for owner in owners]
 
 
 def test_usage_says_until_when_it_is_complete(

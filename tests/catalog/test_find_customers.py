@@ -25,9 +25,10 @@ def test_a_key_has_one_id_whatever_changes_about_its_customer(books: Engine) -> 
 
     with transaction(books) as connection:
         ever = connection.scalars(text("SELECT DISTINCT customer_id FROM customers WHERE subject = 'c-1'")).all()
-        assert find_customer_ids(connection, merchant_id, ["c-1", "c-9"]) == before == tuple(ever)
+        assert find_customer_ids(connection, merchant_id, ["c-1", "c-9"]) == before
+        assert list(before.values()) == list(ever)
         assert len(find_customer_ids(connection, merchant_id, ["c-1", "c-2"])) == 2
-        assert find_customer_ids(connection, "mer_other", ["c-1"]) == ()
+        assert find_customer_ids(connection, "mer_other", ["c-1"]) == {}
 
 
 def test_meters_of_distinct_values_are_known(books: Engine) -> None:

@@ -103,6 +103,30 @@ def test_the_table_shows_names_as_they_are_and_says_when_there_is_more() -> None
     assert "The first 1 rows" in cut
 
 
+def test_the_largest_customers_come_first(usage_store: UsageStore) -> None:
+    """By events, or by the quantity of a meter."""
+    more = window(meter="tokens", customer_id="cus_2", subject="c-2", sum=Decimal(5), events=9)
+    usage_store.insert_frame("usage_windows", windows_frame([more]), token="more")
+    by_events = orjson.loads(run("--merchant", "acme", "--top", "2", "--json"))
+    by_meter = orjson.loads(run("--merchant", "acme", "--top", "1", "--meter", "tokens", "--json"))
+    table = run("--merchant", "acme", "--top", "1")
+
+    assert [(row["customer"], row["events"]) for row in by_events] == [("c-2", 9), ("c-1", 6)]
+    assert by_meter == [
+        {
+            "merchant": "acme",
+            "customer": "c-1",
+            "meter": "tokens",
+            "aggregation": "sum",
+            "events": 6,
+            "quantity": "18059974.3",
+            "complete_until": None,
+        }
+    ]
+    assert "c-2" in table
+    assert "The first 1 rows" in table
+
+
 def test_nothing_used_is_said_in_words() -> None:
     """An empty answer is no empty table."""
     assert run("--customer", "nobody") == "No usage.\n"
@@ -116,6 +140,7 @@ def test_nothing_used_is_said_in_words() -> None:
         (["--zone", "Mars/Base"], "zone_unknown"),
         (["--from", "yesterday"], "time_unreadable"),
         (["--json", "--csv"], "format_unclear"),
+        (["--top", "3"], "top_unclear"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(arguments: list[str], code: str) -> None:
