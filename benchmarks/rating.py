@@ -96,7 +96,7 @@ def timed(ask: Callable[[], pl.DataFrame]) -> Took:
     wall_s, cpu_s = perf_counter(), process_time()
     answer = ask()
     took = Took(perf_counter() - wall_s, process_time() - cpu_s, held_mib("VmHWM") - before_mib)
-    assert answer.height, "something was rated"
+    assert answer.height, "something came of it"
     return took
 
 

@@ -92,28 +92,23 @@ CHARGE_LINES: Final[Schema] = {
 
 def tiers_json(tiers: pl.Expr) -> pl.Expr:
     """The arithmetic of lines as JSON text; every number a text with the digits it has, without trailing zeros."""
+    # Each text is put together once: what comes before a value and after it belongs to the same piece.
     fields = [field_json(name) for name in TIER_FIELDS if name != "finer"]
-    step = pl.concat_str(pl.lit("{"), pl.concat_str(fields, separator=",", ignore_nulls=True), pl.lit("}"))
-    return pl.concat_str(pl.lit("["), tiers.list.eval(step).list.join(","), pl.lit("]"))
+    step = pl.concat_str(fields, separator=",", ignore_nulls=True)
+    return pl.concat_str(pl.lit("[{"), tiers.list.eval(step).list.join("},{"), pl.lit("}]")).replace("[{}]", "[]")
 
 
 def field_json(name: str) -> pl.Expr:
     """One field of a row, as ``"name":value``; null where it is not written."""
     value = pl.element().struct.field(name)
     if name == "tier":
-        text = value.cast(pl.String)
-    elif name in ("group", "label"):
-        text = quoted(value.str.replace_all("\\", "\\\\", literal=True).str.replace_all('"', '\\"', literal=True))
+        return pl.concat_str(pl.lit('"tier":'), value.cast(pl.String)).fill_null(pl.lit('"tier":null'))
+    if name in ("group", "label"):
+        text = value.str.replace_all("\\", "\\\\", literal=True).str.replace_all('"', '\\"', literal=True)
     else:
-        text = quoted(digits(with_finer(value) if name == "quantity" else value.cast(pl.String)))
-    if name not in WHERE_GIVEN:
-        text = text.fill_null("null")
-    return pl.concat_str(pl.lit(f'"{name}":'), text)
-
-
-def quoted(text: pl.Expr) -> pl.Expr:
-    """A text between quotation marks."""
-    return pl.concat_str(pl.lit('"'), text, pl.lit('"'))
+        text = digits(with_finer(value) if name == "quantity" else value.cast(pl.String))
+    found = pl.concat_str(pl.lit(f'"{name}":"'), text, pl.lit('"'))
+    return found if name in WHERE_GIVEN else found.fill_null(pl.lit(f'"{name}":null'))
 
 
 def digits(decimal: pl.Expr) -> pl.Expr:
@@ -124,7 +119,8 @@ def digits(decimal: pl.Expr) -> pl.Expr:
 def with_finer(quantity: pl.Expr) -> pl.Expr:
     """A quantity's text with its finer places, of which it takes the sign where it is itself 0."""
     finer = pl.element().struct.field("finer")
-    sign = pl.when((quantity == 0) & (finer < 0)).then(pl.lit("-")).otherwise(pl.lit(""))
-    places = finer.abs().cast(pl.String).str.zfill(QUANTITY_SCALE)
-    text = quantity.cast(pl.String)
-    return pl.when(finer.fill_null(0) == 0).then(text).otherwise(pl.concat_str(sign, text, places))
+    said = pl.when(finer != 0).then(finer)
+    sign = pl.when((quantity == 0) & (said < 0)).then(pl.lit("-"))
+    places = said.abs().cast(pl.String).str.zfill(QUANTITY_SCALE)
+    text = pl.concat_str(sign, quantity.cast(pl.String), places, ignore_nulls=True)
+    return pl.when(quantity.is_not_null()).then(text)

@@ -75,6 +75,17 @@ class Detail:
             self.of_period,
         )
 
+    def between(self, first: int, last: int) -> Detail:
+        """What there is of some lines, of a detail by line."""
+
+        def some(frame: pl.DataFrame | None) -> pl.DataFrame | None:
+            if frame is None:
+                return None
+            begin, end = frame["line"].search_sorted(first, "left"), frame["line"].search_sorted(last, "right")
+            return frame[begin:end]
+
+        return Detail(some(self.events), some(self.groups), some(self.buckets), self.of_period)
+
     def hashes(self) -> pl.DataFrame:
         """Rows of (line, detail): SHA-256 of all that is said of a line beside its quantity, where that is anything."""
         start = pl.col("bucket").dt.epoch("us").cast(pl.String).fill_null("")

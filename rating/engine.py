@@ -5,6 +5,7 @@ Nothing here knows a clock, a database or a single subscription; preview, dry ru
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import polars as pl
@@ -16,9 +17,13 @@ from rating.fingerprint import input_hash
 from rating.inputs import DUE_PRICES, USAGE
 from rating.priced import numbered, problems
 from rating.steps import work_out
-from rating.terms import PRICE, REFUSED, read_prices
+from rating.terms import PRICE, REFUSED, ReadPrices, read_prices
 
 OVERFLOW: Final = "the amount does not fit 14 digits before the point; nothing was rounded or cut"
+
+# More lines than these are worked out in parts, on every core one at a time. What is needed on the way is held for a
+# few parts only, and is used again for the next ones before the allocator gives it back.
+LINES_TOGETHER: Final = 131_072
 
 
 def rate(usage: pl.DataFrame, prices: pl.DataFrame, detail: Detail | None = None) -> pl.DataFrame:
@@ -39,11 +44,23 @@ def rate(usage: pl.DataFrame, prices: pl.DataFrame, detail: Detail | None = None
         refused.append(read.detailed.select(list(REFUSED)))
     if detail is None or detail.of_period:
         refused.append(read.not_of_period)
-    hashes = found.hashes()
-    known = numbered(lines, read)
-    worked = work_out(lines, known, read, found, hashes).join(hashes, on="line", how="left", maintain_order="left")
-    told = problems(known, read, found)
-    finished = explained(worked, pl.concat(refused).unique(PRICE, maintain_order=True), told)
+    reasons = pl.concat(refused).unique(PRICE, maintain_order=True)
+    if lines.height <= LINES_TOGETHER:
+        return rate_lines(lines, read, found, reasons)
+    with ThreadPoolExecutor(pl.thread_pool_size()) as threads:
+        parts = threads.map(
+            lambda some: rate_lines(some, read, found.between(some["line"][0], some["line"][-1]), reasons),
+            lines.iter_slices(LINES_TOGETHER),
+        )
+        return pl.concat(parts)
+
+
+def rate_lines(lines: pl.DataFrame, prices: ReadPrices, detail: Detail, refused: pl.DataFrame) -> pl.DataFrame:
+    """Some of the lines, with their detail by line; ``refused`` are the prices that cannot be charged."""
+    hashes = detail.hashes()
+    known = numbered(lines, prices)
+    worked = work_out(lines, known, prices, detail, hashes).join(hashes, on="line", how="left", maintain_order="left")
+    finished = explained(worked, refused, problems(known, prices, detail))
     return checked(finished.with_columns(price=pl.col("definition")).with_columns(input_hash=input_hash()), RATED_LINES)
 
 

@@ -63,7 +63,7 @@ def record_lines(connection: Connection, period: str, lines: pl.DataFrame, runs:
             columns.merchant_id.in_(list(runs)), columns.period == period, columns.parked_reason.is_not(None)
         )
     )
-    copy_rows(connection, charge_lines, checked(lines, CHARGE_LINES).with_columns(tiers=tiers_json(pl.col("tiers"))))
+    copy_rows(connection, charge_lines, checked(lines, CHARGE_LINES), tiers=tiers_json(pl.col("tiers")))
     record_spans(connection, lines)
 
 
@@ -82,7 +82,7 @@ def record_spans(connection: Connection, lines: pl.DataFrame) -> None:
 def record_adjustments(connection: Connection, adjustments: pl.DataFrame) -> None:
     """Copy ADJUSTMENTS; raises ``Conflict`` when another close has posted the same difference meanwhile."""
     rows = checked(adjustments, ADJUSTMENTS)
-    copy_rows(connection, charge_adjustments, rows.with_columns(tiers=tiers_json(pl.col("tiers"))))
+    copy_rows(connection, charge_adjustments, rows, tiers=tiers_json(pl.col("tiers")))
 
 
 def stamped(lines: pl.DataFrame, period: str, freeze: Freeze, runs: Mapping[str, str]) -> pl.DataFrame:
