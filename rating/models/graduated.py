@@ -13,6 +13,8 @@ negative quantity (a correction) is credited at the first tier's unit price, wit
 
 from __future__ import annotations
 
+from functools import cache
+
 import polars as pl
 
 from catalog.price import Definition
@@ -45,10 +47,11 @@ def charge(lines: pl.LazyFrame, terms: pl.LazyFrame) -> pl.LazyFrame:
             finer=pl.when(ends_here).then("finer").otherwise(pl.lit(0, dtype=pl.Int64)),
             flat_price=flat_if(entered),
         )
-        .with_columns(amount=capped(of_tier()))
+        .with_columns(amount=capped())
     )
 
 
+@cache
 def above(bound: str) -> pl.Expr:
     """Whether a line's quantity is above a bound, finer places included."""
     quantity = pl.col("quantity")
@@ -61,14 +64,17 @@ def flat_if(entered: pl.Expr) -> pl.Expr:
     return pl.when(entered | unused).then(pl.col("flat_price")).otherwise(pl.lit(0, dtype=QUANTITY))
 
 
+@cache
 def of_tier() -> pl.Expr:
     """Units times unit price, and the flat price."""
     charged = cost(units(pl.col("quantity")), pl.col("finer"), units(pl.col("unit_price")))
     return plus(charged, product(units(pl.col("flat_price")), whole(ONE)))
 
 
-def capped(amount: pl.Expr) -> pl.Expr:
-    """At most the tier's ``max_amount``, where it has one."""
+@cache
+def capped() -> pl.Expr:
+    """What a tier comes to, at most its ``max_amount`` where it has one."""
+    amount = of_tier()
     most = product(units(pl.col("max_amount")), whole(ONE))
     return pl.when(amount > most).then(most).otherwise(amount)
 

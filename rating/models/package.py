@@ -12,6 +12,7 @@ is credited in whole packages, the one that was only begun not among them.
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import cache
 
 import polars as pl
 
@@ -44,6 +45,7 @@ def charge(lines: pl.LazyFrame, terms: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
+@cache
 def things(round_up: str) -> pl.Expr:
     """How many things of ``size`` units a quantity makes, as a quantity; null where it does not fit.
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from rating.models.graduated import above, capped, flat_if, of_tier, read
+from rating.models.graduated import above, capped, flat_if, read
 from rating.shapes import TIER_TERMS, Model
 
 
@@ -25,7 +25,7 @@ def charge(lines: pl.LazyFrame, terms: pl.LazyFrame) -> pl.LazyFrame:
         lines.join(terms, on="price_number")
         .filter((reached | (pl.col("tier") == 1)) & ~above("to").fill_null(value=False))
         .with_columns(flat_price=flat_if(reached))
-        .with_columns(amount=capped(of_tier()))
+        .with_columns(amount=capped())
     )
 
 
