@@ -57,6 +57,17 @@ def minus(left: pl.Expr, right: pl.Expr) -> pl.Expr:
     return plus(left, right * whole(-1))
 
 
+def adds_up(numbers: pl.Series) -> bool:
+    """Whether all integers of a column are there, and so small that no sum of any of them has more than 38 digits."""
+    return numbers.null_count() == 0 and largest_of(numbers) * len(numbers) <= LARGEST
+
+
+def largest_of(numbers: pl.Series) -> int:
+    """The largest magnitude; 0 of none."""
+    found = numbers.to_frame().select(pl.all().abs().max()).item()
+    return 0 if found is None else int(found)
+
+
 def group_sum(name: str) -> list[pl.Expr]:
     """Aggregations that add integers of a group up in two halves, so that neither half can wrap.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from rating.charge import AMOUNT, RATED_LINES, TIERS
-from rating.exact import group_sum, group_total, units
+from rating.exact import UNITS, adds_up, group_sum, group_total, units
 
 TOO_LARGE = "the lines of this subscription do not add up within 14 digits before the point"
 CURRENCIES = "the prices of this subscription are in several currencies"
@@ -18,7 +18,8 @@ def park_subscriptions(lines: pl.DataFrame) -> pl.DataFrame:
     """
     parked = pl.col("parked_reason").is_not_null()
     verdicts = (
-        lines.with_columns(total=units(pl.col("amount")))
+        suspects(lines)
+        .with_columns(total=units(pl.col("amount")))
         .group_by("subscription_id")
         .agg(
             *group_sum("total"),
@@ -45,3 +46,15 @@ def park_subscriptions(lines: pl.DataFrame) -> pl.DataFrame:
         )
         .select(list(RATED_LINES))
     )
+
+
+def suspects(lines: pl.DataFrame) -> pl.DataFrame:
+    """The lines of all subscriptions that may have to be parked: mostly, of those with a parked line.
+
+    Where all lines are in one currency, and so small that not even all together would not fit, no others can be.
+    """
+    parked = lines.filter(pl.col("parked_reason").is_not_null())
+    amounts = lines["amount"].drop_nulls().reinterpret(dtype=UNITS)
+    if lines["currency"].n_unique() > 1 or not adds_up(amounts):
+        return lines
+    return lines.join(parked, on="subscription_id", how="semi", maintain_order="left") if parked.height else parked

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from rating.detail import Detail
-from rating.exact import group_sum, group_total
+from rating.exact import adds_up, group_sum, group_total
 from rating.models import MODELS
 from rating.quantity_steps import as_lines, in_parts
 from rating.shapes import EVENT_LINES, GROUP_LINES, LINES, NO_STEPS, Model, completed
@@ -115,15 +115,11 @@ def totals_of(steps: pl.DataFrame) -> pl.DataFrame:
 
     A sum that does not fit is null.
     """
-    return (
-        steps.lazy()
-        .select("line", "amount")
-        .sort("line")
-        .group_by("line", maintain_order=True)
-        .agg(*group_sum("amount"), length=pl.len())
-        .select("line", "length", worked=group_total("amount"))
-        .collect()
-    )
+    lines = steps.lazy().select("line", "amount").sort("line").group_by("line", maintain_order=True)
+    if adds_up(steps["amount"]):
+        return lines.agg(length=pl.len(), worked=pl.sum("amount")).collect()
+    halves = lines.agg(*group_sum("amount"), length=pl.len())
+    return halves.select("line", "length", worked=group_total("amount")).collect()
 
 
 def replaced(totals: pl.DataFrame, adjusted: pl.DataFrame) -> pl.DataFrame:
