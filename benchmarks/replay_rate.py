@@ -51,6 +51,7 @@ def measure(bench: Bench) -> Result:
         ("seconds", number(took_s, 1)),
         ("events a second", number(rate)),
         ("live, events a second", number(live)),
+        ("CPU-µs an event, all parts", number(sum(figures["cpu_us"].values()), 1)),
         ("windows agree with events afterwards", "yes" if conservation.ok else "**no**"),
     ]
     return Result(
