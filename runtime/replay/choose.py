@@ -15,15 +15,19 @@ from runtime.audit.blocks import Block
 from runtime.audit.rebuild_corrected import as_asked
 from streams.tables import stream_fills
 
-# A pass reads so many events at once, or one block. Each looks through the parts in which its rows lie, so that few
-# large ones cost less than many small ones; a million events are some 400 MB, and the next are read meanwhile.
-EVENTS_AT_ONCE = 1_000_000
+# A pass reads so many bytes of events at once, or one block. Each looks through the parts in which its rows lie: few
+# large ones cost less than many small ones. These are a million events or more.
+BYTES_AT_ONCE = 300_000_000
 # Each is a condition of its own on every row that is looked through.
 RUNS_AT_ONCE = 32
 # Incarnation, partition and first offset.
 Place = tuple[int, int, int]
 # What is read at once: runs of blocks of one partition each.
 Pass = list[list[Block]]
+BYTES_AND_ROWS = """
+    SELECT sum(data_uncompressed_bytes) AS bytes, sum(rows) AS rows
+    FROM system.parts WHERE active AND database = currentDatabase() AND table = 'usage_events'
+"""
 PLACES = """
     SELECT DISTINCT toInt64(incarnation) AS incarnation, toInt64(partition) AS partition,
         toInt64(block_first) AS first_offset
@@ -74,7 +78,13 @@ def choose(store: UsageStore, wanted: Wanted, sealed: list[Block], fills: Mappin
     places = None
     if not wanted.all_events:
         places = places_of(store, wanted) | {place for place, asked in fills.items() if wanted.fills(asked)}
-    return list(passes(list(neighbours(here, places)), fills))
+    return list(passes(list(neighbours(here, places)), fills, events_at_once(store)))
+
+
+def events_at_once(store: UsageStore) -> int:
+    """How many events of the size that they have on the average a pass may read."""
+    stored_bytes, rows = store.query_frame(BYTES_AND_ROWS).row(0)
+    return int(BYTES_AT_ONCE * max(rows, 1) // max(stored_bytes, 1))
 
 
 def places_of(store: UsageStore, wanted: Wanted) -> set[Place]:
@@ -103,7 +113,7 @@ def neighbours(blocks: Iterable[Block], places: set[Place] | None) -> Iterator[l
         yield run
 
 
-def passes(runs: Sequence[list[Block]], fills: Mapping[Place, FillAsked]) -> Iterator[Pass]:
+def passes(runs: Sequence[list[Block]], fills: Mapping[Place, FillAsked], events_max: int) -> Iterator[Pass]:
     """Runs of neighbours in passes, with those blocks that filled a meter in passes of their own.
 
     In the order in which blocks were made, across partitions: rows that came together lie together in ClickHouse, and
@@ -117,17 +127,17 @@ def passes(runs: Sequence[list[Block]], fills: Mapping[Place, FillAsked]) -> Ite
         return place if place in fills else None
 
     for _place, some in groupby(in_time, fill_at):
-        yield from bounded(some, run_of)
+        yield from bounded(some, run_of, events_max)
 
 
-def bounded(blocks: Iterable[Block], run_of: Mapping[Place, int]) -> Iterator[Pass]:
-    """Blocks that follow each other in passes that are not too large."""
+def bounded(blocks: Iterable[Block], run_of: Mapping[Place, int], events_max: int) -> Iterator[Pass]:
+    """Blocks that follow each other in passes that are not too large, but for one that is so by itself."""
     found: dict[int, list[Block]] = {}
     events = 0
     for block in blocks:
         run = run_of[place_of_block(block)]
         runs = len(found) + (run not in found)
-        if found and (events + block.received > EVENTS_AT_ONCE or runs > RUNS_AT_ONCE):
+        if found and (events + block.received > events_max or runs > RUNS_AT_ONCE):
             yield list(found.values())
             found, events = {}, 0
         found.setdefault(run, []).append(block)

@@ -21,20 +21,21 @@ def block(partition: int, number: int, events: int = 40) -> Block:
     return Block(1, partition, number * 10, number * 10 + 9, 1, at, "", events, events, 0, 0, 0, 0, 0, 0)
 
 
-def shown(blocks: list[Block], places: set[Place] | None = None, fills: set[Place] | None = None) -> list[list[str]]:
+def shown(
+    blocks: list[Block], places: set[Place] | None = None, fills: set[Place] | None = None, events_max: int = 1_000
+) -> list[list[str]]:
     """Passes with their runs as ``partition:first offsets``; each in the order of its partition."""
-    found = passes(list(neighbours(blocks, places)), dict.fromkeys(fills or (), FILL))
+    found = passes(list(neighbours(blocks, places)), dict.fromkeys(fills or (), FILL), events_max)
     return [
         [f"{run[0].partition}:{','.join(str(block.first_offset) for block in run)}" for run in some] for some in found
     ]
 
 
-def test_a_pass_holds_what_was_made_together_across_partitions(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pass_holds_what_was_made_together_across_partitions() -> None:
     """Up to so many events, and at least one block."""
-    monkeypatch.setattr(choose, "EVENTS_AT_ONCE", 160)
     sealed = [block(partition, number) for partition in range(2) for number in range(3)]
-    assert shown(sealed) == [["0:0,10", "1:0,10"], ["0:20", "1:20"]]
-    assert shown([block(0, 0, events=1_000), block(0, 1)]) == [["0:0"], ["0:10"]]
+    assert shown(sealed, events_max=160) == [["0:0,10", "1:0,10"], ["0:20", "1:20"]]
+    assert shown([block(0, 0, events=2_000), block(0, 1)]) == [["0:0"], ["0:10"]]
     assert shown([]) == []
 
 

@@ -40,7 +40,7 @@ def test_many_passes_come_to_the_same(audited: AuditParts, streamed: Stream, mon
     for table in WINDOWS:
         audited.store.command(f"ALTER TABLE {table} DELETE WHERE partition = 1 SETTINGS mutations_sync = 2")
         audited.store.command(DAMAGE_BLOCK.format(table=table))
-    monkeypatch.setattr("runtime.replay.choose.EVENTS_AT_ONCE", 300)
+    monkeypatch.setattr("runtime.replay.choose.BYTES_AT_ONCE", 60_000)
     monkeypatch.setattr("runtime.replay.run.ROWS_AT_ONCE", 100)
 
     code, checked = run_json("--check")
