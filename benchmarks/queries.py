@@ -1,8 +1,9 @@
 """``python -m benchmarks.queries``: usage as ten clients at once read it, over millions of events in one month.
 
-The month is made inside the engine by INSERT … SELECT into the migrated tables: 1,000 merchants of 50 customers, the
-first merchant with three events in ten, the others by a power law; a window for every event, which is the most there
-can be. Asked are a customer's current period, and a merchant's hundred largest customers of the month.
+The month is made inside the engine by INSERT … SELECT into the migrated tables, in blocks and in the order of time:
+1,000 merchants of 50 customers, the first merchant with three events in ten, the others by a power law; and, as the
+stream does it, one window for what a block holds of a minute, customer and meter. Asked are a customer's current
+period, and a merchant's hundred largest customers of the month, on request while more events of the month are stored.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Event, Thread
 from typing import Annotated
 
 import typer
+from psutil import Process
 from rich.console import Console
 from rich.table import Table
 
@@ -24,10 +27,17 @@ from benchmarks.clickhouse_insert import cpu_s, running_front
 from clickhouse.client import UsageStore
 from clickhouse.migrate import migrate
 from clickhouse.report import UsageQuestion, usage_by
+from clickhouse.shared_usage import Owner, SharedUsage
+from clickhouse.top import TopCustomers, TopQuestion
 from core.clock import Clock, SystemClock
 
-MERCHANTS, CUSTOMERS, METERS, MONTH_S = 1_000, 50, 20, 28 * 24 * 3600
-CHUNK_EVENTS = 500_000
+MERCHANTS, CUSTOMERS, METERS = 1_000, 50, 20
+# What is loaded fills the month but for its last day, in which what is fed meanwhile occurs.
+LOADED_S = 27 * 24 * 3600
+CHUNK_EVENTS, FED_EVENTS = 500_000, 25_000
+# Events are drawn by their numbers: those fed are others than those loaded.
+FED_FROM = 1_000_000_000_000
+IDLE_FOR_S = 3.0
 AT = "2026-02-14 12:00:00"
 # The month of AT in Berlin, where all customers are.
 MONTH = UsageQuestion(
@@ -47,7 +57,8 @@ _DRAWN = f"""
         concat('cus_', leftPad(toString(m * {CUSTOMERS} + c), 26, '0')) AS customer_id,
         concat('c-', leftPad(toString(c), 6, '0')) AS subject,
         concat('mtr_', leftPad(toString(m * {METERS} + meter), 26, '0')) AS meter_id,
-        toDateTime64('2026-02-01 00:00:00', 6, 'UTC') + toIntervalMicrosecond(n * {{step_us:UInt64}}) AS at,
+        toDateTime64('2026-02-01 00:00:00', 6, 'UTC')
+            + toIntervalMicrosecond({{begin_us:UInt64}} + (n - {{first:UInt64}}) * {{step_us:UInt64}}) AS at,
         ['count', 'sum', 'sum', 'max', 'latest'][meter % 5 + 1] AS aggregation
     FROM numbers({{first:UInt64}}, {{count:UInt64}})
 """
@@ -62,11 +73,14 @@ _EVENTS = f"""
 _WINDOWS = f"""
     INSERT INTO usage_windows (merchant_id, customer_id, subject, meter_id, meter, aggregation, window_start, stored_at,
         incarnation, partition, block_first, events, sum, min, max, last_at, last_key, last)
-    SELECT merchant_id, customer_id, subject, meter_id, concat('meter_', toString(meter)), aggregation,
-        toStartOfMinute(at), at, 1, 0, {{first:UInt64}}, 1, g % 1000, g % 1000, g % 1000,
-        if(aggregation = 'latest', at, toDateTime64(0, 6, 'UTC')),
-        if(aggregation = 'latest', sipHash128(n), toFixedString('', 16)), if(aggregation = 'latest', g % 1000, 0)
-    FROM ({_DRAWN})
+    SELECT merchant_id, customer_id, subject, meter_id, concat('meter_', toString(any(meter))), aggregation,
+        toStartOfMinute(at) AS minute, max(at), 1, 0, {{first:UInt64}}, count(),
+        if(aggregation = 'count', 0, sum(g % 1000)), if(aggregation = 'count', 0, min(g % 1000)),
+        if(aggregation = 'count', 0, max(g % 1000)),
+        if(aggregation = 'latest', max(at), toDateTime64(0, 6, 'UTC')),
+        if(aggregation = 'latest', sipHash128(max(n)), toFixedString('', 16)),
+        if(aggregation = 'latest', argMax(g % 1000, n), 0)
+    FROM ({_DRAWN}) GROUP BY merchant_id, customer_id, subject, meter_id, aggregation, minute
 """
 _CUSTOMERS = f"""
     INSERT INTO customers SELECT concat('mer_', leftPad(toString(intDiv(number, {CUSTOMERS})), 26, '0')),
@@ -90,7 +104,7 @@ _TOP_QUANTITY = """
 
 Drawn = dict[str, str]
 Draw = Callable[[random.Random], Drawn]
-Ask = Callable[[UsageStore, Drawn], int]
+Ask = Callable[[Drawn], int]
 
 
 def main(
@@ -98,39 +112,86 @@ def main(
     millions: Annotated[int, typer.Option(help="Millions of events in the month.")] = 10,
     clients: Annotated[int, typer.Option(help="Who ask at once.")] = 10,
     asks: Annotated[int, typer.Option(help="Questions of each client, of each kind.")] = 20,
+    pause_ms: Annotated[int, typer.Option(help="What a client waits between its questions.")] = 0,
+    feed: Annotated[int, typer.Option(help="Events a second that are stored meanwhile.")] = 0,
+    evidence: Annotated[bool, typer.Option(help="Store the events as well; no question here reads them.")] = True,
 ) -> None:
     """Load, ask, print the middle and the slow end of the answers' times."""
     console, clock = Console(highlight=False), SystemClock()
     with TemporaryDirectory(prefix="millrace-bench-") as folder, running_front(Path(folder)) as (store, front):
         migrate(store)
         begun_s = clock.steady_s()
-        load(store, millions * 1_000_000)
-        parts = store.query_frame(
-            "SELECT toString(table) AS name, toUInt64(count()) AS parts FROM system.parts"
+        load(store, millions * 1_000_000, evidence=evidence)
+        found = store.query_frame(
+            "SELECT toString(table) AS name, toUInt64(count()) AS parts, toUInt64(sum(rows)) AS rows FROM system.parts"
             " WHERE active AND database = currentDatabase() AND startsWith(table, 'usage_') GROUP BY name ORDER BY name"
         ).rows()
-        console.print(f"{millions} million events in {clock.steady_s() - begun_s:.0f} s; parts: {dict(parts)}")
-        table = Table(title=f"{clients} clients at once, ms")
+        console.print(f"{millions} million events in {clock.steady_s() - begun_s:.0f} s; parts and rows: {found}")
+        table = Table(title=f"{clients} clients at once, {feed:,} events a second meanwhile, ms")
         for column in ("question", "merchant", "CPU each", "p50", "p95", "most"):
             table.add_column(column, justify="left" if column in {"question", "merchant"} else "right")
-        for name, question in QUESTIONS.items():
-            for whose, draw in (("any", draw_any), ("the hot one", draw_hot)):
-                begun_cpu_s = cpu_s(front)
-                took_ms = ask_all(store, clock, question, draw, clients=clients, asks=asks)
-                cpu_ms = (cpu_s(front) - begun_cpu_s) * 1_000 / len(took_ms)
-                figures = (cpu_ms, took_ms[len(took_ms) // 2], took_ms[int(len(took_ms) * 0.95)], took_ms[-1])
-                table.add_row(name, whose, *(f"{figure:.1f}" for figure in figures))
-    console.print(table)
+        with Feeder(store, clock, feed, evidence=evidence) as feeder:
+            idle = idle_cores(clock, front)
+            for name, question in questions(store).items():
+                for whose, draw in (("any", draw_any), ("the hot one", draw_hot)):
+                    begun_s, begun_cpu_s = clock.steady_s(), cpu_s(front)
+                    took_ms = ask_all(clock, question, draw, clients=clients, asks=asks, pause_ms=pause_ms)
+                    busy_s = cpu_s(front) - begun_cpu_s - idle * (clock.steady_s() - begun_s)
+                    figures = (busy_s * 1_000 / len(took_ms), *(took_ms[int(len(took_ms) * at)] for at in (0.5, 0.95)))
+                    table.add_row(name, whose, *(f"{figure:.1f}" for figure in (*figures, took_ms[-1])))
+        console.print(table)
+        console.print(f"{feeder.stored:,} events were stored meanwhile, at {idle:.2f} cores.")
 
 
-def load(store: UsageStore, events: int) -> None:
+def load(store: UsageStore, events: int, *, evidence: bool) -> None:
     """Fill the month in chunks, each as one part of each table."""
     store.command(_CUSTOMERS)
-    step_us = MONTH_S * 1_000_000 // events
+    step_us = LOADED_S * 1_000_000 // events
     for first in range(0, events, CHUNK_EVENTS):
-        chunk = {"first": first, "count": min(CHUNK_EVENTS, events - first), "step_us": step_us}
-        for sql in (_EVENTS, _WINDOWS):
-            store.command(f"{sql} SETTINGS max_insert_block_size = {CHUNK_EVENTS}", chunk)
+        put_block(store, first, min(CHUNK_EVENTS, events - first), first * step_us, step_us, evidence=evidence)
+
+
+def put_block(store: UsageStore, first: int, count: int, begin_us: int, step_us: int, *, evidence: bool) -> None:
+    """Store some events, the first of them so long after the month's beginning, and their windows."""
+    chunk = {"first": first, "count": count, "begin_us": begin_us, "step_us": step_us}
+    for sql in (_EVENTS, _WINDOWS) if evidence else (_WINDOWS,):
+        store.command(f"{sql} SETTINGS max_insert_block_size = {CHUNK_EVENTS}", chunk)
+
+
+class Feeder:
+    """Stores blocks at a steady rate, in a thread of its own."""
+
+    def __init__(self, store: UsageStore, clock: Clock, rate: int, *, evidence: bool) -> None:
+        self.stored = 0
+        self._store, self._clock, self._rate, self._evidence = store, clock, rate, evidence
+        self._ended = Event()
+        self._thread = Thread(target=self._feed)
+
+    def __enter__(self) -> Feeder:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _feed(self) -> None:
+        begun_s = self._clock.steady_s()
+        while self._rate and not self._ended.wait(
+            max(0.0, begun_s + self.stored / self._rate - self._clock.steady_s())
+        ):
+            step_us = 1_000_000 // self._rate
+            begin_us = LOADED_S * 1_000_000 + self.stored * step_us
+            first = FED_FROM + self.stored
+            put_block(self._store, first, FED_EVENTS, begin_us, step_us, evidence=self._evidence)
+            self.stored += FED_EVENTS
+
+
+def idle_cores(clock: Clock, front: Process) -> float:
+    """What the engine uses without questions."""
+    begun_s, begun_cpu_s = clock.steady_s(), cpu_s(front)
+    Event().wait(IDLE_FOR_S)
+    return (cpu_s(front) - begun_cpu_s) / (clock.steady_s() - begun_s)
 
 
 def draw_any(chance: random.Random) -> Drawn:
@@ -149,48 +210,58 @@ def drawn(merchant: int, chance: random.Random) -> Drawn:
     return {
         "merchant": f"mer_{merchant:026d}",
         "customer": f"cus_{merchant * CUSTOMERS + customer:026d}",
+        "subject": f"c-{customer:06d}",
         "meter": f"mtr_{merchant * METERS + meter:026d}",
+        # Largest by a sum; others are counts, maxima and latest values.
+        "code": f"meter_{meter // 5 * 5 + 1}",
     }
 
 
-def ask_period(store: UsageStore, drawn: Drawn) -> int:
-    """A customer's month in the customer's zone, as the API asks for it."""
-    return usage_by(store, replace(MONTH, merchant_ids=(drawn["merchant"],), customer_ids=(drawn["customer"],))).height
+def month_of(drawn: Drawn) -> UsageQuestion:
+    """A customer's month in the customer's zone."""
+    return replace(MONTH, merchant_ids=(drawn["merchant"],), customer_ids=(drawn["customer"],))
 
 
-def ask_month(store: UsageStore, drawn: Drawn) -> int:
-    """The month of all of a merchant's customers, as the API asks for it."""
-    return usage_by(store, replace(MONTH, merchant_ids=(drawn["merchant"],))).height
-
-
-def asking(sql: str) -> Ask:
+def asking(store: UsageStore, sql: str) -> Ask:
     """A question to the views."""
-    return lambda store, drawn: (
+    return lambda drawn: (
         store.query_frame(sql, {name: value for name, value in drawn.items() if f"{{{name}:" in sql}).height
     )
 
 
-# By the product's own questions, and by the views.
-QUESTIONS: dict[str, Ask] = {
-    "a customer's period": ask_period,
-    "the same, by usage_month_at": asking(_PERIOD),
-    "all customers' month": ask_month,
-    "top 100, by usage_by_month": asking(_TOP),
-    "top 100 of a meter, by usage_by_month": asking(_TOP_QUANTITY),
-}
+def questions(store: UsageStore) -> dict[str, Ask]:
+    """By the product's own ways, as the API asks, and by the views."""
+    shared, top = SharedUsage(store), TopCustomers(store)
+    since, until = MONTH.since, MONTH.until
+    return {
+        "a customer's period": lambda drawn: (
+            shared.usage_by(MONTH, Owner(drawn["merchant"], drawn["customer"], drawn["subject"])).height
+        ),
+        "the same, each alone": lambda drawn: usage_by(store, month_of(drawn)).height,
+        "the same, by usage_month_at": asking(store, _PERIOD),
+        "all customers' month": lambda drawn: usage_by(store, replace(MONTH, merchant_ids=(drawn["merchant"],))).height,
+        "top 100 by events": lambda drawn: top.ask(TopQuestion(drawn["merchant"], None, since, until)).height,
+        "top 100 of a meter": lambda drawn: top.ask(TopQuestion(drawn["merchant"], drawn["code"], since, until)).height,
+        "the same, nothing kept": lambda drawn: (
+            TopCustomers(store).ask(TopQuestion(drawn["merchant"], drawn["code"], since, until)).height
+        ),
+        "top 100, by usage_by_month": asking(store, _TOP),
+        "top 100 of a meter, by usage_by_month": asking(store, _TOP_QUANTITY),
+    }
 
 
-def ask_all(store: UsageStore, clock: Clock, question: Ask, draw: Draw, *, clients: int, asks: int) -> list[float]:
-    """Milliseconds of every answer, in order of length; each client asks its next question when it has an answer."""
+def ask_all(clock: Clock, question: Ask, draw: Draw, *, clients: int, asks: int, pause_ms: int) -> list[float]:
+    """Milliseconds of every answer, in order of length; a client asks its next question when it has an answer."""
 
     def ask(seed: int) -> list[float]:
-        chance, took_ms = random.Random(seed), []
+        chance, took_ms, rows = random.Random(seed), [], 0
         for _ in range(asks):
+            Event().wait(chance.uniform(0, 2 * pause_ms) / 1_000)
             drawn = draw(chance)
             begun_s = clock.steady_s()
-            rows = question(store, drawn)
+            rows += question(drawn)
             took_ms.append((clock.steady_s() - begun_s) * 1_000)
-            assert rows, "every customer has usage"
+        assert rows, "somebody has usage"
         return took_ms
 
     with ThreadPoolExecutor(clients) as threads:
