@@ -90,7 +90,7 @@ class Detail:
         """Rows of (line, detail): SHA-256 of all that is said of a line beside its quantity, where that is anything."""
         start = pl.col("bucket").dt.epoch("us").cast(pl.String).fill_null("")
         parts = [
-            frame.select("line", text=pl.concat_str(first, pl.lit("="), "value"))
+            joined(frame.select("line", text=pl.concat_str(first, pl.lit("="), "value")))
             for frame, first in (
                 (self.events, pl.col("order").cast(pl.String)),
                 (self.groups, pl.col("group")),
@@ -99,9 +99,15 @@ class Detail:
             if frame is not None
         ]
         nothing = pl.DataFrame(schema={"line": pl.UInt32(), "text": pl.String()})
-        told = pl.concat([nothing, *parts]).group_by("line", maintain_order=True)
-        texts = told.agg(detail=pl.col("text").str.join(SEPARATOR))
-        return texts.with_columns(detail=plh.col("detail").chash.sha2_256()) if texts.height else texts
+        texts = joined(pl.concat([nothing, *parts]))
+        hashed = plh.col("text").chash.sha2_256() if texts.height else pl.col("text")
+        return texts.select("line", detail=hashed)
+
+
+def joined(texts: pl.DataFrame) -> pl.DataFrame:
+    """The texts of each line in one. A ``group_by`` that joins texts itself takes seven times as long."""
+    lists = texts.group_by("line", maintain_order=True).agg("text")
+    return lists.with_columns(pl.col("text").list.join(SEPARATOR))
 
 
 def line_hash() -> pl.Expr:
