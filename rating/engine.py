@@ -23,7 +23,7 @@ OVERFLOW: Final = "the amount does not fit 14 digits before the point; nothing w
 
 # More lines than these are worked out in parts, on every core one at a time. What is needed on the way is held for a
 # few parts only, and is used again for the next ones before the allocator gives it back.
-LINES_TOGETHER: Final = 131_072
+LINES_TOGETHER: Final = 262_144
 
 
 def rate(usage: pl.DataFrame, prices: pl.DataFrame, detail: Detail | None = None) -> pl.DataFrame:
