@@ -23,7 +23,7 @@ from psutil import Process
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.clickhouse_insert import cpu_s, running_front
+from benchmarks.clickhouse_insert import cpu_s, running_front, wait_for_merges
 from clickhouse.client import UsageStore
 from clickhouse.migrate import migrate
 from clickhouse.report import UsageQuestion, usage_by
@@ -122,6 +122,7 @@ def main(
         migrate(store)
         begun_s = clock.steady_s()
         load(store, millions * 1_000_000, evidence=evidence)
+        wait_for_merges(store)
         found = store.query_frame(
             "SELECT toString(table) AS name, toUInt64(count()) AS parts, toUInt64(sum(rows)) AS rows FROM system.parts"
             " WHERE active AND database = currentDatabase() AND startsWith(table, 'usage_') GROUP BY name ORDER BY name"
@@ -131,7 +132,7 @@ def main(
         for column in ("question", "merchant", "CPU each", "p50", "p95", "most"):
             table.add_column(column, justify="left" if column in {"question", "merchant"} else "right")
         with Feeder(store, clock, feed, evidence=evidence) as feeder:
-            idle = idle_cores(clock, front)
+            idle = idle_cores(clock, front) if feed else 0.0
             for name, question in questions(store).items():
                 for whose, draw in (("any", draw_any), ("the hot one", draw_hot)):
                     begun_s, begun_cpu_s = clock.steady_s(), cpu_s(front)
@@ -188,7 +189,7 @@ class Feeder:
 
 
 def idle_cores(clock: Clock, front: Process) -> float:
-    """What the engine uses without questions."""
+    """What the engine uses for what is fed alone."""
     begun_s, begun_cpu_s = clock.steady_s(), cpu_s(front)
     Event().wait(IDLE_FOR_S)
     return (cpu_s(front) - begun_cpu_s) / (clock.steady_s() - begun_s)

@@ -24,10 +24,13 @@ from core.gather import Gathering
 
 # Of all merchants together; a row takes about 200 bytes.
 KEPT_ROWS_MAX = 500_000
+# Fewer windows are read again in less time than it takes to ask which parts are there.
+KEPT_FROM_WINDOWS = 50_000
 
 _BY_PART = f"""
     SELECT toString(d._part) AS part, d.customer_id AS customer_id, d.subject AS subject, d.meter AS meter,
-        d.aggregation AS aggregation, {SUMS}, max(d.restates) AS restated
+        d.aggregation AS aggregation, {SUMS}, max(d.restates) AS restated,
+        count() AS windows
     FROM usage_windows AS d
     WHERE merchant_id = {{merchant_id:String}} AND d._part NOT IN {{known:Array(String)}}
         AND window_start >= {{since:DateTime('UTC')}} AND window_start < {{until:DateTime('UTC')}}
@@ -48,8 +51,11 @@ class Span:
 class PartSums:
     """Sums by part, customer and meter; may be shared by threads."""
 
-    def __init__(self, store: UsageStore, *, kept_rows_max: int = KEPT_ROWS_MAX) -> None:
+    def __init__(
+        self, store: UsageStore, *, kept_from_windows: int = KEPT_FROM_WINDOWS, kept_rows_max: int = KEPT_ROWS_MAX
+    ) -> None:
         self._store = store
+        self._kept_from_windows = kept_from_windows
         self._kept_rows_max = kept_rows_max
         self._lock = Lock()
         self._kept: OrderedDict[Span, pl.DataFrame] = OrderedDict()
@@ -83,7 +89,8 @@ class PartSums:
         if kept is not None:
             gone = covered(known, found["part"].unique())
             found = pl.concat([kept.filter(~pl.col("part").is_in(gone)), found])
-        self._keep(span, found)
+        if found["windows"].sum() >= self._kept_from_windows:
+            self._keep(span, found)
         return found
 
     def _keep(self, span: Span, found: pl.DataFrame) -> None:

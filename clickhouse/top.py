@@ -34,9 +34,9 @@ class TopQuestion:
 class TopCustomers:
     """Answers by sums that it keeps from question to question; may be shared by threads."""
 
-    def __init__(self, store: UsageStore) -> None:
+    def __init__(self, store: UsageStore, sums: PartSums | None = None) -> None:
         self._store = store
-        self._sums = PartSums(store)
+        self._sums = sums or PartSums(store)
 
     def ask(self, question: TopQuestion) -> pl.DataFrame:
         """The largest first; equal ones by their keys. Exact, whatever was corrected.

@@ -42,7 +42,7 @@ def answered(top: TopCustomers, meter: str | None) -> list[tuple[str, int, Decim
 
 def test_customers_are_ranked_exactly_while_rows_arrive_merge_and_are_restated(usage_store: UsageStore) -> None:
     """What was kept of parts is never counted beside the part that took their place."""
-    top = TopCustomers(usage_store)
+    top = TopCustomers(usage_store, PartSums(usage_store, kept_from_windows=1))
     windows, uniques = ([row | {"merchant_id": "mer_1"} for row in rows] for rows in random_rows(5, 900))
     plain = nothing_restated(windows)
     stored: list[Row] = []
@@ -63,7 +63,7 @@ def test_customers_are_ranked_exactly_while_rows_arrive_merge_and_are_restated(u
 def test_only_what_is_new_is_read_again(usage_store: UsageStore) -> None:
     """Rows kept of a part are not asked for once more, until there are too many of them."""
     put(usage_store, [window(), window(customer_id="cus_2", subject="c-2")], [])
-    sums = PartSums(usage_store)
+    sums = PartSums(usage_store, kept_from_windows=1)
     span = Span("mer_1", at("2023-11-01"), at("2023-12-01"))
     first = sums.of(span)
     assert first is not None
@@ -77,7 +77,7 @@ def test_only_what_is_new_is_read_again(usage_store: UsageStore) -> None:
     left = sums.of(span)
     assert left is not None
     assert sorted(left["events"]) == [1, 1]
-    forgetful = PartSums(usage_store, kept_rows_max=1)
+    forgetful = PartSums(usage_store, kept_from_windows=1, kept_rows_max=1)
     assert all(found is not None and found.height == 2 for found in (forgetful.of(span), forgetful.of(span)))
 
 
