@@ -17,20 +17,28 @@ class Costs:
 
     gateway_us: float = given(2.37, "CPU-µs an event", "measured: the line, 2.5 at 500 events a request, less the next")
     request_us: float = given(65.0, "CPU-µs a request", "measured: one event a request costs 68 (decision 0016)")
-    worker_us: float = given(2.1, "CPU-µs an event", "measured: the line")
+    worker_us: float = given(
+        1.65, "CPU-µs an event", "measured: the line, 2.1 in blocks of some 20,000, less the block's share"
+    )
     message_us: float = given(
         55.0, "CPU-µs a message, worker", "derived: Faust moves 12,000 a second, since then a third less"
     )
-    worker_block_us: float = given(5_000.0, "CPU-µs a block, worker", "assumed")
-    clickhouse_us: float = given(5.0, "CPU-µs an event", "measured: the line, merges included")
-    clickhouse_block_us: float = given(15_000.0, "CPU-µs a block, three inserts", "assumed")
+    worker_block_us: float = given(
+        9_000.0, "CPU-µs a block, worker", "measured: blocks of 125 and 1,000 events, once, busy machine"
+    )
+    clickhouse_us: float = given(3.05, "CPU-µs an event", "measured: the line, 5.0 with merges, less the block's share")
+    clickhouse_block_us: float = given(
+        39_000.0, "CPU-µs a block, three inserts", "measured: blocks of 125 and 1,000 events, once, busy machine"
+    )
     insert_us: float = given(
         3.0, "µs an event that an insert takes", "measured: inserts without merges (decision 0015)"
     )
     broker_us: float = given(
         1.0, "CPU-µs an event and copy", "measured: the line, embedded broker, one copy; others assumed alike"
     )
-    postgres_block_us: float = given(2_000.0, "CPU-µs a block", "derived: 0.07 an event in blocks of some 30,000")
+    postgres_block_us: float = given(
+        1_400.0, "CPU-µs a block", "derived: the line, 0.07 an event in blocks of some 20,000"
+    )
     log_bytes: float = given(120.0, "bytes an event on the log", "measured: the line")
     store_bytes: float = given(98.0, "bytes an event in ClickHouse", "measured: events 64, windows 34 (decision 0015)")
     key_memory_bytes: float = given(
