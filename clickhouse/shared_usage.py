@@ -16,6 +16,8 @@ from clickhouse.report import UsageQuestion, plainly, usage_by
 from core.gather import Gathering
 
 TOGETHER_MAX = 100
+# About what a client needs to read an answer and to ask again.
+LINGER_S = 0.004
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class SharedUsage:
     def __init__(self, store: UsageStore) -> None:
         self._store = store
         self._gathering: Gathering[UsageQuestion, Owner, pl.DataFrame] = Gathering(
-            lambda form, owners: usage_of_each(store, form, owners), items_max=TOGETHER_MAX
+            lambda form, owners: usage_of_each(store, form, owners), items_max=TOGETHER_MAX, linger_s=LINGER_S
         )
 
     def usage_by(self, form: UsageQuestion, owner: Owner) -> pl.DataFrame:

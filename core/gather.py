@@ -17,6 +17,7 @@ class _Turn:
 
     def __init__(self) -> None:
         self.lock = Lock()
+        self.last_items = 0
 
 
 class _Batch(Generic[Item, Answer]):
@@ -32,12 +33,21 @@ class _Batch(Generic[Item, Answer]):
 class Gathering(Generic[Kind, Item, Answer]):
     """Shared by threads. ``answer_all`` is given a kind and its items, each once, and answers every one of them.
 
-    An answer is worked out after it was asked for, never before, so that whatever was true then is in it.
+    An answer is worked out after it was asked for, never before, so that whatever was true then is in it. After a batch
+    of several the next one waits for ``linger_s``: those who were just answered come again a moment after the one who
+    waited alone meanwhile, and would else take turns with it.
     """
 
-    def __init__(self, answer_all: Callable[[Kind, Sequence[Item]], Mapping[Item, Answer]], *, items_max: int) -> None:
+    def __init__(
+        self,
+        answer_all: Callable[[Kind, Sequence[Item]], Mapping[Item, Answer]],
+        *,
+        items_max: int,
+        linger_s: float = 0.0,
+    ) -> None:
         self._answer_all = answer_all
         self._items_max = items_max
+        self._linger_s = linger_s
         self._lock = Lock()
         self._waiting: dict[Kind, _Batch[Item, Answer]] = {}
         self._turns: WeakValueDictionary[Kind, _Turn] = WeakValueDictionary()
@@ -65,10 +75,13 @@ class Gathering(Generic[Kind, Item, Answer]):
 
     def _lead(self, kind: Kind, batch: _Batch[Item, Answer]) -> None:
         with batch.turn.lock:
+            if self._linger_s and batch.turn.last_items > 1:
+                Event().wait(self._linger_s)
             with self._lock:
                 # From here on nobody joins: who comes later must not be told what was read before.
                 if self._waiting.get(kind) is batch:
                     del self._waiting[kind]
+            batch.turn.last_items = len(batch.items)
             try:
                 batch.answers = self._answer_all(kind, list(batch.items))
             finally:

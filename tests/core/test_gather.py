@@ -84,3 +84,35 @@ def test_one_bad_item_fails_nobody_else() -> None:
         assert (first.result(), good.result()) == (2, 4)
         with pytest.raises(ValueError, match="refused"):
             bad.result()
+
+
+def test_after_several_the_next_waits_for_those_who_come_again() -> None:
+    """One who waited alone meanwhile is asked together with them."""
+    asked: list[list[int]] = []
+    may_go = {1: Event(), 2: Event()}
+    begun = {1: Event(), 2: Event()}
+
+    def answer_all(_kind: str, items: Sequence[int]) -> Mapping[int, int]:
+        asked.append(sorted(items))
+        number = min(items)
+        if number in may_go:
+            begun[number].set()
+            assert may_go[number].wait(10)
+        return dict.fromkeys(items, 0)
+
+    gathering = Gathering(answer_all, items_max=10, linger_s=1.0)
+    with ThreadPoolExecutor(8) as threads:
+        first = threads.submit(gathering.ask, "a", 1)
+        assert begun[1].wait(10)
+        several = [threads.submit(gathering.ask, "a", item) for item in (2, 3)]
+        assert waiting(gathering, "a", 2)
+        may_go[1].set()
+        first.result()
+        assert begun[2].wait(10)
+        alone = threads.submit(gathering.ask, "a", 4)
+        assert waiting(gathering, "a", 1)
+        may_go[2].set()
+        again = [threads.submit(gathering.ask, "a", 5 + one.result()) for one in several]
+        assert [one.result() for one in (alone, *again)] == [0, 0, 0]
+
+    assert asked == [[1], [2, 3], [4, 5]]
