@@ -6,6 +6,7 @@ import random
 from decimal import Decimal
 from typing import Any
 
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -91,6 +92,16 @@ def test_a_rerun_gives_the_same_bytes_whatever_the_order() -> None:
 
     assert again.equals(first)
     assert first["input_hash"].n_unique() == 50
+
+
+def test_a_line_that_is_given_twice_is_not_charged_twice() -> None:
+    """Neither where usage lies beside its prices row by row, nor where it has to be joined to them."""
+    due = [due_price({"model": "per_unit", "unit_price": "1"})] * 2
+    usage = [used(due[0], "2")] * 2
+
+    for rows in (usage, usage[:1]):
+        with pytest.raises(pl.exceptions.ComputeError, match="1:1"):
+            rate(usage_frame(rows), due_frame(due))
 
 
 @pytest.mark.parametrize(

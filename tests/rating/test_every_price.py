@@ -71,6 +71,17 @@ def test_the_engine_equals_the_oracle_on_every_price() -> None:
     check(seed=5, count=1_500)
 
 
+def test_lines_rated_in_parts_are_those_rated_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With their events, groups and buckets, and with their hashes, whatever the size of a part."""
+    rng = Random(9)
+    cases = [random_case(rng) for _ in range(100)]
+    at_once = rate_cases(cases)
+
+    monkeypatch.setattr("rating.engine.LINES_TOGETHER", 33)
+
+    assert rate_cases(cases) == at_once
+
+
 @pytest.mark.simulation
 @pytest.mark.parametrize("seed", range(10))
 def test_the_engine_equals_the_oracle_on_twenty_thousand_prices(seed: int) -> None:

@@ -6,7 +6,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rating.exact import LARGEST, UNITS, group_sum, group_total, plus, product
+from rating.exact import LARGEST, UNITS, adds_up, group_sum, group_total, plus, product
 
 WIDE = st.integers(0, 38).flatmap(lambda digits: st.integers(-(10**digits) + 1, 10**digits - 1))
 EDGES = st.sampled_from([0, 1, -1, LARGEST, -LARGEST, LARGEST // 2, 10**19, -(10**19)])
@@ -27,6 +27,18 @@ def test_products_and_sums_are_exact_or_null(pairs: list[tuple[int, int]]) -> No
 
     assert found["p"].to_list() == [or_none(a * b) for a, b in pairs]
     assert found["s"].to_list() == [or_none(a + b) for a, b in pairs]
+
+
+@given(st.lists(UNIT))
+def test_what_adds_up_has_no_sum_that_does_not_fit(numbers: list[int]) -> None:
+    """The bound is that of all magnitudes together; a null has no sum."""
+    column = pl.Series(numbers, dtype=UNITS)
+
+    if adds_up(column):
+        assert sum(abs(number) for number in numbers) <= LARGEST
+    else:
+        assert max(abs(number) for number in numbers) * len(numbers) > LARGEST
+    assert not adds_up(column.extend_constant(None, 1))
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), UNIT | st.none()), min_size=1))
