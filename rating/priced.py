@@ -14,7 +14,7 @@ from rating.detail import Detail
 from rating.exact import adds_up, group_sum, group_total
 from rating.models import MODELS
 from rating.quantity_steps import as_lines, in_parts
-from rating.shapes import EVENT_LINES, GROUP_LINES, LINES, NO_STEPS, Model, completed
+from rating.shapes import EVENT_LINES, GROUP_LINES, NO_STEPS, Model, completed
 from rating.terms import PRICE, ReadPrices
 
 Step = Callable[[pl.DataFrame], tuple[pl.DataFrame, pl.DataFrame]]
@@ -32,12 +32,21 @@ def price(
     lines: pl.DataFrame, prices: ReadPrices, detail: Detail, before: Sequence[Step], after: Sequence[Step]
 ) -> Priced:
     """What LINES whose price says something beside its model cost by the model and some of what stands beside it."""
-    adjusted = in_parts(lines.join(prices.adjustments, on="price_number", maintain_order="left"))
-    adjusted, told_before = in_turn(adjusted, before)
-    charged_steps = charged(as_lines(adjusted).select(list(LINES)), prices, detail)
-    with_amounts = adjusted.join(totals_of(charged_steps), on="line", how="left", maintain_order="left")
-    adjusted, told_after = in_turn(with_amounts, after)
-    return Priced(adjusted, pl.concat([told_before, charged_steps, told_after]))
+    adjusted, told_before = prepared(lines, prices, before)
+    steps = charged(as_lines(adjusted), prices, detail)
+    adjusted, told_after = in_turn(with_amounts(adjusted, steps), after)
+    return Priced(adjusted, pl.concat([told_before, steps, told_after]))
+
+
+def prepared(lines: pl.DataFrame, prices: ReadPrices, before: Sequence[Step]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """LINES with all that their price says, after the steps before their model, and what these tell."""
+    return in_turn(in_parts(lines.join(prices.adjustments, on="price_number", maintain_order="left")), before)
+
+
+def with_amounts(lines: pl.DataFrame, steps: pl.DataFrame) -> pl.DataFrame:
+    """Lines with what their STEPS come to, as ``worked``; there may be steps of others."""
+    own = steps.select("line", "amount").join(lines, on="line", how="semi")
+    return lines.join(totals_of(own), on="line", how="left", maintain_order="left")
 
 
 def in_turn(lines: pl.DataFrame, steps: Sequence[Step]) -> tuple[pl.DataFrame, pl.DataFrame]:

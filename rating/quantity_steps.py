@@ -30,8 +30,9 @@ def in_parts(lines: pl.DataFrame) -> pl.DataFrame:
 
 
 def as_lines(lines: pl.DataFrame) -> pl.DataFrame:
-    """The quantities as models read them."""
-    return lines.with_columns(quantity=signed("whole_part"), finer=(pl.col("finer") * pl.col("sign")).cast(pl.Int64))
+    """The quantities as models read them: LINES."""
+    finer = (pl.col("finer") * pl.col("sign")).cast(pl.Int64)
+    return lines.select("line", "price_number", quantity=signed("whole_part"), finer=finer)
 
 
 def signed(name: str) -> pl.Expr:

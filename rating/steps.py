@@ -30,8 +30,8 @@ from rating.buckets import after_buckets, only_committed, price_buckets
 from rating.detail import Detail, told_inputs
 from rating.exact import ONE, UNITS, as_amount, product, units, whole
 from rating.pack import pack_steps
-from rating.priced import Step, by_line, charged, in_turn, price, replaced, totals_of
-from rating.quantity_steps import convert_units, round_quantity, split_included, take_free_units
+from rating.priced import Step, by_line, charged, in_turn, prepared, price, replaced, totals_of, with_amounts
+from rating.quantity_steps import as_lines, convert_units, round_quantity, split_included, take_free_units
 from rating.terms import ReadPrices
 
 BEFORE_PRICE: Final[tuple[Step, ...]] = (convert_units, round_quantity, take_free_units, split_included)
@@ -54,11 +54,12 @@ def work_out(
     """
     plain = known.join(prices.adjustments, on="price_number", how="anti", maintain_order="left")
     parts = [told_inputs(hashes.join(known, on="line", how="semi", maintain_order="left"))]
-    parts.append(charged(plain, prices, detail))
     adjusted = pl.DataFrame()
-    if plain.height < known.height:
-        adjusted, told = with_adjustments(known, prices, detail)
-        parts += told
+    if plain.height == known.height:
+        parts.append(charged(plain, prices, detail))
+    else:
+        adjusted, steps_of_all = with_adjustments(plain, known, prices, detail)
+        parts += steps_of_all
     steps = by_line(parts)
     totals = totals_of(steps)
     worked = totals if adjusted.is_empty() else replaced(totals, adjusted)
@@ -72,26 +73,29 @@ def work_out(
 
 
 def with_adjustments(
-    known: pl.DataFrame, prices: ReadPrices, detail: Detail
+    plain: pl.DataFrame, known: pl.DataFrame, prices: ReadPrices, detail: Detail
 ) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
-    """LINES whose price says something beside its model, with what they come to, and parts of their STEPS."""
-    buckets = pl.col("bucket").is_not_null()
-    priced = []
+    """Lines whose price says something beside its model, with what they come to, and parts of the STEPS of all lines.
+
+    ``plain`` are the LINES whose price does not: they go through the models together with the others.
+    """
     committed = commitments(prices)
-    for in_buckets in (False, True):
-        terms = prices.adjustments.filter(buckets if in_buckets else ~buckets)
-        own = known.join(terms, on="price_number", how="semi", maintain_order="left")
-        if own.is_empty():
-            continue
-        if in_buckets:
-            order = {"before": BEFORE_PRICE, "after": IN_BUCKET, "committed": IN_BUCKET_COMMITMENT}
-            priced.append(after_buckets(price_buckets(own, prices, detail, committed, **order), AFTER_BUCKETS))
-        else:
-            priced.append(price(own, prices, detail, BEFORE_PRICE, AFTER_PRICE))
-    adjusted = pl.concat([one.adjusted.select(ADJUSTED) for one in priced])
-    promised = adjusted.join(committed, on="price_number", how="left", maintain_order="left")
+    by_bucket = pl.col("bucket").is_not_null()
+    terms, bucket_terms = prices.adjustments.filter(~by_bucket), prices.adjustments.filter(by_bucket)
+    whole_period = known.join(terms, on="price_number", how="semi", maintain_order="left")
+    adjusted, told_before = prepared(whole_period, prices, BEFORE_PRICE)
+    steps = charged(pl.concat([plain, as_lines(adjusted)]), prices, detail)
+    adjusted, told_after = in_turn(with_amounts(adjusted, steps), AFTER_PRICE)
+    found, parts = [adjusted.select(ADJUSTED)], [told_before, steps, told_after]
+    bucketed = known.join(bucket_terms, on="price_number", how="semi", maintain_order="left")
+    if not bucketed.is_empty():
+        order = {"before": BEFORE_PRICE, "after": IN_BUCKET, "committed": IN_BUCKET_COMMITMENT}
+        summed = after_buckets(price_buckets(bucketed, prices, detail, committed, **order), AFTER_BUCKETS)
+        found.append(summed.adjusted.select(ADJUSTED))
+        parts.append(summed.steps)
+    promised = pl.concat(found).join(committed, on="price_number", how="left", maintain_order="left")
     adjusted, told = in_turn(only_committed(promised, "period"), AFTER_COMMITMENT)
-    return adjusted, [*(one.steps for one in priced), told]
+    return adjusted, [*parts, told]
 
 
 def commitments(prices: ReadPrices) -> pl.DataFrame:
