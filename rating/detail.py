@@ -11,7 +11,7 @@ import polars_hash as plh
 from core.frames import Schema, checked
 from rating.charge import INSTANT, QUANTITY
 from rating.exact import UNITS
-from rating.shapes import STEPS
+from rating.shapes import NO_STEPS, completed
 
 # Any number of rows per (subscription_id, price_id); ``order`` is the order of time, ``value`` the amount.
 USAGE_EVENTS: Final[Schema] = {
@@ -118,8 +118,9 @@ def line_hash() -> pl.Expr:
 
 def told_inputs(hashes: pl.DataFrame) -> pl.DataFrame:
     """A row of STEPS for each line with detail: the hash of it, so that the line's own hash can be worked out again."""
+    if hashes.is_empty():
+        return NO_STEPS
     rows = hashes.select(
         "line", tier=pl.lit(0, dtype=pl.UInt32), group="detail", label=pl.lit("inputs"), amount=pl.lit(0, dtype=UNITS)
     )
-    missing = [pl.lit(None, dtype=kind).alias(name) for name, kind in STEPS.items() if name not in rows.columns]
-    return rows.with_columns(missing).select(list(STEPS))
+    return completed(rows.lazy()).collect()

@@ -32,6 +32,10 @@ NUMBERS: Final[Schema] = {
     "price_number": pl.UInt32(),
     "model": pl.String(),
 }
+# Made once: a frame without rows takes as long as one with a few.
+NO_ADJUSTMENTS, NONE_REFUSED, NONE_DETAILED = (
+    pl.DataFrame(schema=schema) for schema in (ADJUSTMENT_TERMS, REFUSED, DETAILED)
+)
 NO_TERMS: Final = {name: pl.DataFrame(schema=model.terms) for name, model in MODELS.items()}
 
 
@@ -77,10 +81,10 @@ def read_prices(prices: pl.DataFrame) -> ReadPrices:
     return ReadPrices(
         pl.DataFrame(numbers, schema=NUMBERS, orient="row"),
         NO_TERMS | found,
-        pl.DataFrame(adjustments, schema=ADJUSTMENT_TERMS),
-        pl.DataFrame(refused, schema=REFUSED),
-        pl.DataFrame(detailed, schema=DETAILED),
-        pl.DataFrame(not_of_period, schema=REFUSED),
+        pl.DataFrame(adjustments, schema=ADJUSTMENT_TERMS) if adjustments else NO_ADJUSTMENTS,
+        pl.DataFrame(refused, schema=REFUSED) if refused else NONE_REFUSED,
+        pl.DataFrame(detailed, schema=DETAILED) if detailed else NONE_DETAILED,
+        pl.DataFrame(not_of_period, schema=REFUSED) if not_of_period else NONE_REFUSED,
     )
 
 
