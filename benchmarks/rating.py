@@ -30,7 +30,7 @@ from rating.engine import rate
 from rating.models import MODELS
 
 # A preview is asked for lines of every model in turn.
-SINGLE_LINES = 40
+SINGLE_LINES = 12
 RATIO_MOST, RATE_S_MOST = 2.5, 2.0
 MIB = 1024
 
