@@ -69,6 +69,7 @@ def replay(parts: AuditParts, wanted: Wanted, *, write: bool, watcher: Watcher |
         chosen = retry("choosing blocks", lambda: choose_blocks(parts, wanted, fills))
         watcher.total(sum(block.received for some in chosen for run in some for block in run))
         with ThreadPoolExecutor(THREADS, "replay") as threads, closing(read_ahead(stores, chosen)) as passes:
+            proof = threads.submit(prove, stores, [], [])
             for some, stored in passes:
                 work = partial(work_through, stores, stored, sources, write=write)
                 written: list[Written] = []
@@ -76,8 +77,10 @@ def replay(parts: AuditParts, wanted: Wanted, *, write: bool, watcher: Watcher |
                     count(done, judged, {} if write else fills)
                     written += wrote
                     watcher.done(sum(one.block.received for one in judged))
-                if written:
-                    prove(stores, some, written)
+                # What one pass wrote is read back while the next is worked on.
+                proof.result()
+                proof = threads.submit(prove, stores, some, written)
+            proof.result()
     return done
 
 

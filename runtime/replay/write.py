@@ -94,6 +94,8 @@ def insert(stores: Stores, table: str, stale: Sequence[Judged], generation: int)
 
 def prove(stores: Stores, some: Pass, written: Sequence[Written]) -> None:
     """Steps 4 and 5 for the blocks of a pass. Raises ``Stop`` when a block has not the rows that it was given."""
+    if not written:
+        return
     places = {place_of_block(one.block) for one in written}
     runs = [[block for block in run if place_of_block(block) in places] for run in some]
     for table in MADE:
