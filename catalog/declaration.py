@@ -31,6 +31,7 @@ class MeterDeclaration:
     value_property: str | None
     group_by: tuple[str, ...] = ()
     filters: tuple[Filter, ...] = ()
+    billed: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from datetime import date
 from functools import partial
 from zoneinfo import available_timezones
 
+from catalog.billed import read_billed
 from catalog.declaration import (
     CustomerDeclaration,
     Declaration,
@@ -149,6 +150,7 @@ def read_meter(fields: Fields) -> MeterDeclaration:
         value_property=value,
         group_by=fields.texts("group_by", PROPERTY_NAME_BYTES_MAX, GROUPS_MAX),
         filters=read_filters(fields),
+        billed=read_billed(fields, aggregation),
     )
 
 

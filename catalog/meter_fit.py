@@ -50,7 +50,15 @@ def misfits(definition: Mapping[str, Any], meter: MeterDeclaration, at: str, by:
     if keys:
         say = f"{by}meter {meter.code} does not group by {', '.join(sorted(keys))}: add it to the meter's group_by"
         yield Problem("group_not_counted", say, f"{at}.group_by")
+    if meter.billed is not None and (definition.get("model") == "matrix" or any(map(by_part, said))):
+        say = f"{by}meter {meter.code} is billed by {meter.billed}, of the whole period: not by event, group or bucket"
+        yield Problem("price_not_with_meter", say, f"{at}.model")
     fields = sorted({name for body in said for name in PER_EVENT if name in body})
     if fields and meter.aggregation not in ADDED_UP:
         say = f"{by}meter {meter.code} is a {meter.aggregation}, and its events do not add up: needs sum or count"
         yield Problem("price_not_with_meter", say, f"{at}.{fields[0]}")
+
+
+def by_part(body: Mapping[str, Any]) -> bool:
+    """Whether a price charges by events or buckets of time rather than by the quantity of the whole period."""
+    return "bucket" in body or any(name in body for name in PER_EVENT)

@@ -24,6 +24,7 @@ def says(meter: MeterDeclaration) -> Says:
         "value": meter.value_property or "",
         "group_by": orjson.dumps(meter.group_by).decode(),
         "filters": orjson.dumps(filters_json(meter.filters)).decode(),
+        "billed": meter.billed or "",
     }
 
 
@@ -44,6 +45,7 @@ def load_meters(connection: Connection, merchant_id: str) -> dict[str, Known[Met
                 value_property=row.value_property,
                 group_by=tuple(row.group_by),
                 filters=as_filters(row.filters),
+                billed=row.billed,
             ),
             row.meter_version,
         )
@@ -76,6 +78,7 @@ def meter_row(merchant_id: str, version: int, change: Change[MeterDeclaration]) 
         "value_property": declared.value_property,
         "group_by": list(declared.group_by),
         "filters": filters_json(declared.filters),
+        "billed": declared.billed,
         "from_version": version,
         "until_version": None,
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from zoneinfo import ZoneInfo
 
 import polars as pl
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from catalog.price import price_text
 from catalog.price_versions import load_pins, with_ends, with_overrides, with_versions
@@ -76,6 +76,9 @@ PRICES: Schema = {
 }
 
 
+# A derivation stands behind the aggregation, as ``core.derivation`` reads it.
+AGGREGATION = func.concat_ws(" ", meters.c.aggregation, meters.c.billed).label("aggregation")
+
 OWN_PRICES: Schema = {
     "subscription_id": pl.String(),
     **{name: kind for name, kind in PRICES.items() if name != "effective_from"},
@@ -140,7 +143,7 @@ def load_prices(connection: Connection, version: int) -> pl.DataFrame:
             prices.c.price_id,
             prices.c.meter_id,
             meters.c.code.label("meter"),
-            meters.c.aggregation,
+            AGGREGATION,
             prices.c.model,
             prices.c.effective_from,
             prices.c.definition,
@@ -165,7 +168,7 @@ def load_own_prices(connection: Connection, version: int) -> pl.DataFrame:
             own.price_id,
             own.meter_id,
             meters.c.code.label("meter"),
-            meters.c.aggregation,
+            AGGREGATION,
             own.model,
             own.definition,
             own.holds_from,

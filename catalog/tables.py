@@ -88,6 +88,8 @@ meters = Table(
     Column("value_property", Text, nullable=True),
     Column("group_by", JSONB, nullable=False),
     Column("filters", JSONB, nullable=False),
+    # How a bill's quantity is worked out of the usage, as ``core.derivation`` writes it; null where it is the usage.
+    Column("billed", Text, nullable=True),
     Column("from_version", BigInteger, nullable=False),
     Column("until_version", BigInteger, nullable=True),
     CheckConstraint(

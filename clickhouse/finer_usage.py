@@ -51,7 +51,7 @@ def by_bucket(starts: Sequence[datetime]) -> Part:
     return Part(rounded.format(at="d.at"), rounded.format(at="occurred_at"), {"starts": seconds}, pl.Int64())
 
 
-_BY_PART = f"""
+BY_PART = f"""
     SELECT s.row AS row, [part] AS part, {quantity_sql("any(s.aggregation)", "d")} AS quantity
     FROM ([used]) AS d
     INNER JOIN (SELECT * FROM usage_scopes WHERE question = {{question:String}}) AS s
@@ -59,14 +59,14 @@ _BY_PART = f"""
     WHERE d.at >= s.period_start AND d.at < s.period_end
     GROUP BY row, part
 """
-_WINDOWS = """
+WINDOWS = """
     SELECT *, window_start AS at FROM usage_deltas_at(cutoff = {cutoff:DateTime64(6, 'UTC')})
     WHERE window_start >= {first:DateTime64(6, 'UTC')} AND window_start < {last:DateTime64(6, 'UTC')}
         AND (merchant_id, customer_id, meter_id) IN
             (SELECT merchant_id, customer_id, meter_id FROM usage_scopes WHERE question = {question:String})
 """
 # Each event once as a window of its own, and once as a distinct value: the shape of ``usage_deltas``.
-_EVENTS_AS_DELTAS = """
+EVENTS_AS_DELTAS = """
     SELECT merchant_id, customer_id, occurred_at AS at, part, toUInt64(NOT is_value) AS events,
         if(is_value, toDecimal128(0, 12), toDecimal128(number, 12)) AS sum,
         toDecimal128(number, 12) AS min, toDecimal128(number, 12) AS max,
@@ -91,7 +91,7 @@ def usage_by_part(store: UsageStore, scopes: pl.DataFrame, part: Part, cutoff: d
     """
     question, asked = ask_about(store, scopes)
     bounds = {"first": scopes["period_start"].min(), "last": scopes["period_end"].max()}
-    sql = _BY_PART.replace("[used]", _WINDOWS).replace("[and_meter]", "AND d.meter_id = s.meter_id")
+    sql = BY_PART.replace("[used]", WINDOWS).replace("[and_meter]", "AND d.meter_id = s.meter_id")
     found = store.query_frame(
         sql.replace("[part]", part.of_window), {"question": question, "cutoff": cutoff, **bounds, **part.parameters}
     )
@@ -104,7 +104,7 @@ def exact_usage_by_part(
     """The same of meters with the same rules, from the events that count, each once."""
     question, asked = ask_about(store, scopes)
     counted, bound = counted_events(scopes, rules, part, cutoff)
-    sql = _BY_PART.replace("[used]", _EVENTS_AS_DELTAS.replace("[counted]", counted)).replace("[and_meter]", "")
+    sql = BY_PART.replace("[used]", EVENTS_AS_DELTAS.replace("[counted]", counted)).replace("[and_meter]", "")
     found = store.query_frame(sql.replace("[part]", "d.part"), {"question": question, **bound, **part.parameters})
     return answered(asked, found, part)
 
@@ -119,10 +119,13 @@ def event_values(store: UsageStore, scopes: pl.DataFrame, rules: Sequence[Rule],
 
 
 def counted_events(
-    scopes: pl.DataFrame, rules: Sequence[Rule], part: Part | None, cutoff: datetime
+    scopes: pl.DataFrame, rules: Sequence[Rule], part: Part | None, cutoff: datetime, since: datetime | None = None
 ) -> tuple[str, dict[str, object]]:
-    """The events that some rules count, with their parts, and the parameters of that (without the part's)."""
-    start, end = scopes["period_start"].min(), scopes["period_end"].max()
+    """The events that some rules count, with their parts, and the parameters of that (without the part's).
+
+    From ``since`` on, or of the scopes' periods.
+    """
+    start, end = since or scopes["period_start"].min(), scopes["period_end"].max()
     assert isinstance(start, datetime)
     assert isinstance(end, datetime)
     span = Span(start, end, cutoff, scopes["merchant_id"].unique().to_list())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import UTC, datetime
 
 import polars as pl
 
@@ -12,6 +12,8 @@ from clickhouse.exact import MERCHANTS_NAMED_MAX
 from clickhouse.schema import INSTANT
 from clickhouse.scopes import ask_about
 from core.frames import Schema
+
+LONG_AGO = pl.lit(datetime(1970, 1, 2, tzinfo=UTC), dtype=INSTANT)
 
 LATE_USAGE: Schema = {
     "events": pl.UInt64(),
@@ -22,7 +24,10 @@ LATE_USAGE: Schema = {
 OWNER = ("merchant_id", "customer_id", "meter_id")
 
 _LATE = """stored_at > {cutoff:DateTime64(6, 'UTC')}
-    AND window_start >= {first:DateTime64(6, 'UTC')} AND window_start < {last:DateTime64(6, 'UTC')}"""
+    AND (window_start >= {first:DateTime64(6, 'UTC')}[or_before]) AND window_start < {last:DateTime64(6, 'UTC')}"""
+# Meters whose values last: what happened before a period counts in it.
+_OR_BEFORE = " OR meter_id IN {lasting:Array(String)}"
+LASTING = " (held|carried):"
 _OWNERS = f"""
     SELECT DISTINCT toString(merchant_id) AS merchant_id, customer_id, toString(meter_id) AS meter_id
     FROM usage_windows WHERE {_LATE} AND [merchants]
@@ -69,30 +74,45 @@ def late_sql(question: str, late: str, seen: str = "1") -> str:
 
 
 def late_owners(
-    store: UsageStore, *, start: datetime, end: datetime, cutoff: datetime, merchant_ids: Collection[str]
+    store: UsageStore,
+    *,
+    start: datetime,
+    end: datetime,
+    cutoff: datetime,
+    merchant_ids: Collection[str],
+    lasting: Collection[str] = (),
 ) -> pl.DataFrame:
     """Whose windows of ``[start, end)`` were added to or restated after ``cutoff``: the columns of OWNER.
 
-    Of the merchants given, and of all when they are many.
+    Of the merchants given, and of all when they are many. Of meters (by id) whose values are ``lasting``, windows
+    before ``start`` as well.
     """
     bound: dict[str, object] = {"first": start, "last": end, "cutoff": cutoff}
+    owners = _OWNERS.replace("[or_before]", _OR_BEFORE if lasting else "")
+    if lasting:
+        bound["lasting"] = list(lasting)
     if len(merchant_ids) > MERCHANTS_NAMED_MAX:
-        return store.query_frame(_OWNERS.replace("[merchants]", "1"), bound)
-    named = _OWNERS.replace("[merchants]", "merchant_id IN {merchants:Array(String)}")
+        return store.query_frame(owners.replace("[merchants]", "1"), bound)
+    named = owners.replace("[merchants]", "merchant_id IN {merchants:Array(String)}")
     return store.query_frame(named, bound | {"merchants": list(merchant_ids)})
 
 
 def late_usage(store: UsageStore, scopes: pl.DataFrame, cutoff: datetime) -> pl.DataFrame:
     """Those of ``scopes`` (as for ``usage_for_period``) that were changed after ``cutoff``, with LATE_USAGE.
 
+    Of a quantity in which what happened before the period counts, what was changed there as well.
     ``events`` is how many events came, went or became others; usage that was taken back is late as well.
     """
     if scopes.is_empty():
         return scopes.with_columns(pl.lit(None, kind).alias(name) for name, kind in LATE_USAGE.items())
-    question, asked = ask_about(store, scopes)
-    bound = {"first": scopes["period_start"].min(), "last": scopes["period_end"].max()}
+    since = pl.when(pl.col("aggregation").str.contains(LASTING)).then(LONG_AGO).otherwise("period_start")
+    looked_at = scopes.with_columns(period_start=since)
+    question, _ = ask_about(store, looked_at)
+    asked = scopes.with_row_index("row")
+    bound = {"first": looked_at["period_start"].min(), "last": scopes["period_end"].max()}
+    late = _LATE.replace("[or_before]", "")
     found = store.query_frame(
-        late_sql(_BY_SCOPE, f"{_LATE} AND {_ASKED}"), {"question": question, "cutoff": cutoff, **bound}
+        late_sql(_BY_SCOPE, f"{late} AND {_ASKED}"), {"question": question, "cutoff": cutoff, **bound}
     )
     typed = found.with_columns(pl.col(name).cast(kind) for name, kind in LATE_USAGE.items())
     return asked.join(typed, on="row", how="inner", maintain_order="left").drop("row")

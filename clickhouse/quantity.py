@@ -27,7 +27,10 @@ def average_sql(total: str, events: str) -> str:
 
     A quotient of decimals would be cut off, so that whole numbers are divided.
     """
-    units = f"toInt256(({total}) * toDecimal256('1000000000000', 0))"
-    count = f"toInt256(greatest({events}, 1))"
+    return quotient_sql(f"toInt256(({total}) * toDecimal256('1000000000000', 0))", f"toInt256(greatest({events}, 1))")
+
+
+def quotient_sql(units: str, count: str) -> str:
+    """Smallest units (Int256) by a number above 0 (Int256), rounded as an average is: a Decimal256 with 12 places."""
     rounded = f"(intDiv(abs({units}), {count}) + (2 * (abs({units}) % {count}) >= {count})) * sign({units})"
     return f"toDecimal256({rounded}, 12) / toDecimal256('1000000000000', 0)"

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Final
 
 import polars as pl
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, text
 
 from catalog.read_frame import read_frame
 from clickhouse.client import UsageStore
@@ -25,6 +25,7 @@ from core.period import add_months, parse_month
 from rating.adjustment import ADJUSTMENTS, FOUND_ADJUSTMENTS
 from rating.billed import BILLED, OWNER_PERIODS, load_billed
 from rating.charge import AMOUNT, QUANTITY, TIERS
+from rating.derive import derive
 from rating.due import TARGETS
 from rating.engine import OVERFLOW, rate
 from rating.exact import minus, units
@@ -41,6 +42,8 @@ RUNS = """
     FROM rating_runs
     WHERE state = 'recorded' AND usage_from IS NOT NULL AND period >= %(oldest)s AND period < %(period)s
 """
+# Meters whose values last beyond a period, now or once.
+LASTING_METERS = text("SELECT DISTINCT meter_id FROM meters WHERE billed ~ '^(held|carried):'")
 RUN_INSTANTS: Final = ("usage_from", "usage_until", "cutoff")
 RUNS_READ_AS: Final[Schema] = {
     "merchant_id": pl.String(),
@@ -65,7 +68,8 @@ def find_adjustments(
         return nothing
     with transaction(books) as connection:
         runs = load_runs(connection, period, freeze, wanted)
-    owners = owners_of_late(store, runs)
+        lasting = list(connection.execute(LASTING_METERS).scalars()) if runs.height else []
+    owners = owners_of_late(store, runs, lasting)
     if owners.is_empty():
         return nothing
     with transaction(books) as connection:
@@ -100,8 +104,11 @@ def load_runs(connection: Connection, period: str, freeze: Freeze, wanted: pl.Da
     )
 
 
-def owners_of_late(store: UsageStore, runs: pl.DataFrame) -> pl.DataFrame:
-    """OWNER_PERIODS whose windows were added to after the cut-off of the runs that billed them."""
+def owners_of_late(store: UsageStore, runs: pl.DataFrame, lasting: list[str]) -> pl.DataFrame:
+    """OWNER_PERIODS whose windows were added to after the cut-off of the runs that billed them.
+
+    Of ``lasting`` meters (by id) windows of the time before as well.
+    """
     parts = [pl.DataFrame(schema=OWNER_PERIODS)]
     for (cutoff, _), some in runs.group_by("cutoff", "period", maintain_order=True):
         start, end = some["usage_from"].min(), some["usage_until"].max()
@@ -109,7 +116,7 @@ def owners_of_late(store: UsageStore, runs: pl.DataFrame) -> pl.DataFrame:
         assert isinstance(end, datetime)
         assert isinstance(cutoff, datetime)
         merchants = some["merchant_id"].unique().to_list()
-        late = late_owners(store, start=start, end=end, cutoff=cutoff, merchant_ids=merchants)
+        late = late_owners(store, start=start, end=end, cutoff=cutoff, merchant_ids=merchants, lasting=lasting)
         parts.append(late.join(some, on="merchant_id").select(list(OWNER_PERIODS)))
     return pl.concat(parts).unique(maintain_order=True)
 
@@ -118,6 +125,7 @@ def differences(books: Engine, store: UsageStore, freeze: Freeze, billed: pl.Dat
     """BILLED lines of periods of one name as FOUND_ADJUSTMENTS; those that come to the same are left out."""
     prices = checked(billed, DUE_PRICES)
     usage = recount(books, store, load_usage(store, prices, freeze.cutoff), prices, freeze)
+    usage = derive(books, store, usage, prices, freeze)
     detail, usage = load_detail(books, store, usage, prices, freeze)
     rated = rate(usage, prices, detail).rename({"quantity": "new_quantity", "amount": "new_amount"})
     before = billed.select(*LINE, *BILLED_ONLY, "to_start", "to_end")

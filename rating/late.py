@@ -12,7 +12,7 @@ from catalog.late_usage import load_late_settings, with_late_settings
 from catalog.read_frame import read_frame
 from catalog.version import current_version
 from clickhouse.client import UsageStore
-from clickhouse.late import LATE_USAGE, OWNER, late_owners, late_usage
+from clickhouse.late import LASTING, LATE_USAGE, OWNER, late_owners, late_usage
 from core.db import transaction
 from core.frames import Schema, checked
 from rating.charge import INSTANT
@@ -62,7 +62,8 @@ def find_late(
     assert isinstance(end, datetime)
     assert isinstance(cutoff, datetime)
     merchants = billed["merchant_id"].unique().to_list()
-    owners = late_owners(store, start=start, end=end, cutoff=cutoff, merchant_ids=merchants)
+    lasting = billed.filter(pl.col("aggregation").str.contains(LASTING))["meter_id"].unique().to_list()
+    owners = late_owners(store, start=start, end=end, cutoff=cutoff, merchant_ids=merchants, lasting=lasting)
     suspects = billed.join(owners, on=OWNER, how="semi", maintain_order="left")
     parts = [late_usage(store, some, at) for (at,), some in suspects.group_by("cutoff") if isinstance(at, datetime)]
     if not parts:

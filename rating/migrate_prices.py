@@ -22,6 +22,7 @@ from core.errors import Refused
 from core.frames import Schema, checked
 from core.period import add_months, day_start
 from rating.charge import AMOUNT, INSTANT, PRICE_OF
+from rating.derive import derive
 from rating.due import with_periods
 from rating.engine import rate
 from rating.exact import as_amount, minus, units
@@ -142,6 +143,7 @@ def rated(books: Engine, store: UsageStore, periods: pl.DataFrame, freeze: Freez
     """The lines of some periods, as a close would have them now."""
     prices = checked(periods, DUE_PRICES)
     usage = recount(books, store, load_usage(store, prices, freeze.cutoff), prices, freeze)
+    usage = derive(books, store, usage, prices, freeze)
     detail, usage = load_detail(books, store, usage, prices, freeze)
     return rate(usage, prices, detail)
 

@@ -35,6 +35,7 @@ from rating.adjust import find_adjustments, posted
 from rating.adjustment import ADJUSTMENTS
 from rating.charge import CHARGE_LINES
 from rating.completeness import Gap, refuse_gaps
+from rating.derive import derive
 from rating.due import due_prices, ended_targets, targets, waiting, with_due_times, with_periods
 from rating.engine import rate
 from rating.freeze import Freeze, freeze_now, freezes_left
@@ -165,7 +166,8 @@ def close_frozen(
 
     on_step("dedupe")
     usage = load_usage(store, prices, freeze.cutoff)
-    usage = usage if prices.is_empty() else recount(books, store, usage, prices, freeze)
+    if not prices.is_empty():
+        usage = derive(books, store, recount(books, store, usage, prices, freeze), prices, freeze)
     detail, usage = load_detail(books, store, usage, prices, freeze)
 
     on_step("rate")

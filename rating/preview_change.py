@@ -28,6 +28,7 @@ from core.period import add_months
 from rating.adjustment import DIFFERENCE
 from rating.billed import OWNER_PERIODS, load_billed
 from rating.charge import INSTANT, PRICE_OF
+from rating.derive import is_derived
 from rating.due import with_periods
 from rating.engine import rate
 from rating.exact import as_amount, minus, units
@@ -52,6 +53,8 @@ PREVIEW: Final[Schema] = {
     **DIFFERENCE,
     "problem": pl.String(),
 }
+# Why the effect on a quantity that is derived is not told.
+UNTOLD: Final = "the quantity is worked out when the period is closed, and held events are not looked at before"
 PLACE: Final = ("period", "subscription_id", "price_id")
 OWNER: Final = ("merchant_id", "customer_id", "meter_id")
 
@@ -130,11 +133,12 @@ def compared(store: UsageStore, held: Held, freeze: Freeze, prices: pl.DataFrame
     old = without.select(*PLACE[1:], old_quantity="quantity", old_amount="amount", old_problem="parked_reason")
     new = with_held.select(*PLACE[1:], new_quantity="quantity", new_amount="amount", new_problem="parked_reason")
     joined = prices.join(old, on=PLACE[1:], maintain_order="left").join(new, on=PLACE[1:], maintain_order="left")
+    not_told = pl.when(is_derived()).then(pl.lit(UNTOLD))
     return joined.with_columns(
         quantity=pl.col("new_quantity") - pl.col("old_quantity"),
         amount=as_amount(minus(units(pl.col("new_amount")), units(pl.col("old_amount")))),
-        problem=pl.coalesce("new_problem", "old_problem"),
-    )
+        problem=pl.coalesce(not_told, "new_problem", "old_problem"),
+    ).with_columns(pl.when(is_derived()).then(None).otherwise(name).alias(name) for name in DIFFERENCE)
 
 
 def outcome(now: datetime) -> pl.Expr:

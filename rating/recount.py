@@ -7,13 +7,16 @@ costs a pass over the keys and leaves every quantity as it is.
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from datetime import datetime
 
 import polars as pl
 from sqlalchemy import Engine
 
 from clickhouse.client import UsageStore
+from clickhouse.derived import LONG_AGO
 from clickhouse.exact import Doubles, Span, exact_usage, find_doubles
+from clickhouse.late import LASTING
 from clickhouse.recompute import Rule
 from core.db import transaction
 from core.frames import checked
@@ -34,17 +37,24 @@ def recount(
 
     Raises ``Transient`` when a store does not answer.
     """
-    doubles = find_doubles(store, span_of(prices, freeze.cutoff))
-    if doubles.none:
+    looked = [(prices, find_doubles(store, span_of(prices, freeze.cutoff)))]
+    # What happened before a period counts where values last, so that copies are looked for since the first event.
+    lasting = prices.filter(pl.col("aggregation").str.contains(LASTING))
+    if not lasting.is_empty():
+        ever = replace(span_of(lasting, freeze.cutoff), start=LONG_AGO)
+        looked.append((lasting, find_doubles(store, ever)))
+    if all(doubles.none for _, doubles in looked):
         return usage
     rules = rules_of(books, prices, freeze)
-    affected = affected_scopes(prices, doubles, rules)
+    affected = pl.concat([affected_scopes(some, doubles, rules) for some, doubles in looked]).unique(
+        LINE, maintain_order=True
+    )
     exact = count_exactly(store, affected, rules, freeze.cutoff)
     corrected = with_corrections(usage, exact)
     get_logger("rating").warning(
         "usage was stored more than once: each event is billed once",
-        extra_copies=int(doubles.events["copies"].sum()),
-        extra_windows=int(doubles.windows["copies"].sum()),
+        extra_copies=max(int(doubles.events["copies"].sum()) for _, doubles in looked),
+        extra_windows=max(int(doubles.windows["copies"].sum()) for _, doubles in looked),
         lines_counted_anew=affected.height,
         lines_changed=corrected.filter(pl.col("corrected_from") != pl.col("quantity")).height,
     )

@@ -17,6 +17,9 @@ from clickhouse.quantity import average_sql
 from core.frames import Schema
 from core.money import minor_digits
 from rating.charge import INSTANT, QUANTITY
+from rating.derive import LINE, is_derived, load_ways, measure
+from rating.freeze import Freeze
+from rating.load_usage import SCOPE
 
 CELL = ("merchant_id", "customer_id", "meter_id")
 
@@ -27,21 +30,25 @@ LINES = """
     SELECT merchant_id, customer_id, meter_id, aggregation, quantity::text,
         (extract(epoch FROM period_start) * 1000000)::bigint, (extract(epoch FROM period_end) * 1000000)::bigint,
         (extract(epoch FROM cutoff) * 1000000)::bigint,
-        (sequence = max(sequence) OVER (PARTITION BY period, subscription_id, price_id))::int
+        (sequence = max(sequence) OVER (PARTITION BY period, subscription_id, price_id))::int,
+        billed::text, subscription_id, price_id, runs.catalog_version
     FROM (
         SELECT merchant_id, customer_id, meter_id, aggregation, coalesce(corrected_from, quantity) AS quantity,
-            period_start, period_end, cutoff, period, subscription_id, price_id, 0 AS sequence
+            period_start, period_end, cutoff, period, subscription_id, price_id, 0 AS sequence, quantity AS billed,
+            run_id
         FROM charge_lines WHERE parked_reason IS NULL
         UNION ALL
         SELECT merchant_id, customer_id, meter_id, aggregation, coalesce(corrected_from, new_quantity),
-            for_start, for_end, cutoff, for_period, subscription_id, price_id, sequence
+            for_start, for_end, cutoff, for_period, subscription_id, price_id, sequence, new_quantity, run_id
         FROM charge_adjustments
-    ) AS billed
+    ) AS billed LEFT JOIN (SELECT run_id, catalog_version FROM rating_runs) AS runs USING (run_id)
 """
 INSTANTS = ("period_start", "period_end", "cutoff")
 LINES_SCHEMA: Schema = {
     **dict.fromkeys((*CELL, "aggregation", "quantity"), pl.String()),
     **dict.fromkeys((*INSTANTS, "is_last"), pl.Int64()),
+    **dict.fromkeys(("billed", "subscription_id", "price_id"), pl.String()),
+    "catalog_version": pl.Int64(),
 }
 DELTAS = """
     usage_deltas_at(cutoff = {cutoff:DateTime64(6, 'UTC')}) AS d
@@ -160,8 +167,11 @@ def charge_faults(connection: Connection, store: UsageStore) -> list[ChargeFault
     faults = []
     for start, end, bound, some in charged_periods(connection):
         windows, uniques = store.query_frame(WINDOWS, bound), store.query_frame(UNIQUES, bound)
-        found = some.join(windows, on=CELL, how="left").join(uniques, on=CELL, how="left")
-        found = found.with_columns(found=quantity_found())
+        derived = some.filter(is_derived())
+        found = some.filter(~is_derived()).join(windows, on=CELL, how="left").join(uniques, on=CELL, how="left")
+        found = pl.concat(
+            [found.with_columns(found=quantity_found()), derived_anew(connection, store, derived)], how="diagonal"
+        )
         wrong = found.filter(pl.col("quantity").ne_missing(pl.col("found")))
         faults += [
             ChargeFault(
@@ -176,6 +186,20 @@ def charge_faults(connection: Connection, store: UsageStore) -> list[ChargeFault
             for row in wrong.sort(CELL).iter_rows(named=True)
         ]
     return faults
+
+
+def derived_anew(connection: Connection, store: UsageStore, lines: pl.DataFrame) -> pl.DataFrame:
+    """Lines whose quantity is derived, with that as billed and what the events themselves say, each counted once."""
+    parts = [lines.with_columns(quantity=pl.col("billed").cast(QUANTITY), found=pl.lit(None, dtype=QUANTITY)).clear()]
+    for (version,), some in lines.group_by("catalog_version", maintain_order=True):
+        assert isinstance(version, int)
+        cutoff = some["cutoff"][0]
+        scopes = some.select(SCOPE)
+        ways = load_ways(connection, scopes, Freeze(cutoff, cutoff, version))
+        found = measure(store, scopes, ways, cutoff, anew=True).select(*LINE, found="quantity")
+        billed = some.with_columns(quantity=pl.col("billed").cast(QUANTITY))
+        parts.append(billed.join(found, on=LINE, how="left"))
+    return pl.concat(parts)
 
 
 def late_events(connection: Connection, store: UsageStore, until: datetime) -> int:
