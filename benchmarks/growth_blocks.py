@@ -9,8 +9,8 @@ from time import process_time
 
 from benchmarks.clickhouse_insert import cpu_s, running_front, wait_for_merges
 from benchmarks.growth_stream import GATHERED, SPAN_S
-from benchmarks.seeded_rows import known_after
-from benchmarks.worker import FIRST_AT, PARTITIONS, STORED_AT, Sent, blocks_of, messages_of, snapshot_of
+from benchmarks.seeded_rows import FIRST_AT, known_after, snapshot_of
+from benchmarks.worker import PARTITIONS, STORED_AT, Sent, blocks_of, messages_of
 from clickhouse.migrate import migrate
 from runtime.traffic.plan import TrafficPlan
 from runtime.traffic.requests import Request, requests_of

@@ -17,7 +17,7 @@ from sqlalchemy import Engine, text
 from benchmarks.dedupe_index import memory_mb
 from benchmarks.growth_stream import EVENTS, PASSES, SPAN_S, compute_us, reads_of
 from benchmarks.processes import cpu_seconds, family
-from benchmarks.worker import FIRST_AT, snapshot_of
+from benchmarks.seeded_rows import FIRST_AT, snapshot_of
 from catalog.keys import find_key
 from core.clock import SystemClock
 from core.db import open_engine, transaction

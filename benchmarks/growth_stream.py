@@ -11,8 +11,8 @@ import numpy as np
 from benchmarks.blocks import STORED_AT, compute
 from benchmarks.clickhouse_insert import cpu_s, running_front, wait_for_merges
 from benchmarks.log_messages import Read
-from benchmarks.seeded_rows import seeded_blocks, seeded_plan
-from benchmarks.worker import FIRST_AT, messages_of, snapshot_of
+from benchmarks.seeded_rows import FIRST_AT, seeded_blocks, seeded_plan, snapshot_of
+from benchmarks.worker import messages_of
 from clickhouse.client import UsageStore
 from clickhouse.migrate import migrate
 from runtime.traffic.plan import TrafficPlan

@@ -16,8 +16,8 @@ from benchmarks.growth_merchants import plan_of
 from benchmarks.growth_rating import measure_rating
 from benchmarks.growth_stream import index_of
 from benchmarks.sections import chosen
+from benchmarks.seeded_rows import snapshot_of
 from benchmarks.slope import Axis, Growth, growths_of, shortened
-from benchmarks.worker import snapshot_of
 from streams.compiled import compile_catalog
 
 SIZES = (1_000, 100_000, 1_000_000)
