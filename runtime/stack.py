@@ -13,7 +13,6 @@ from core.clock import SystemClock
 from core.errors import Refused
 from migrations.apply import upgrade
 from runtime.embedded.endpoints import Endpoints
-from runtime.embedded.kept_memory import kept_memory
 from runtime.embedded.part import Part, module_argv, module_env
 from runtime.embedded.ports import EmbeddedPorts
 from runtime.embedded.probes import http_answers
@@ -125,14 +124,13 @@ def processes(settings: StackSettings, found: Endpoints) -> list[Part]:
         # The embedded broker forgets everything when it dies, so what is acknowledged must be on disk first.
         env["MILLRACE_JOURNAL_DIR"] = str(journal_dir(settings.home))
     port = settings.gateway_port
-    streaming = env | kept_memory()
     parts = [
-        Part(WORKER, module_argv("runtime", "worker"), ready=lambda: True, env=streaming, grace_s=15),
+        Part(WORKER, module_argv("runtime", "worker"), ready=lambda: True, env=env, grace_s=15),
         Part(
             GATEWAY,
             module_argv("runtime", "gateway"),
             ready=lambda: http_answers(port, "/readyz"),
-            env=streaming,
+            env=env,
             port=port,
             grace_s=15,
         ),

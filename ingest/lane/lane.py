@@ -211,11 +211,14 @@ def splice(verdict: Verdict, sheet: Sheet, odd: list[tuple[int, Shape | None]], 
     done = 0
     rules = replace(rules, plain_ascii=False)
     for count, (place, shape) in enumerate(odd):
+        assert shape, "those that could not be decoded were given to the slow lane"
+        judge([shape], first + place, rules, verdict)
+        if not verdict.rows:
+            # Most odd events are refused, and leave no gap: one sheet costs less than two.
+            continue
         if place - count > done:
             verdict.sheets.append(sheet.cut(done, place - count))
             done = place - count
-        assert shape, "those that could not be decoded were given to the slow lane"
-        judge([shape], first + place, rules, verdict)
         verdict.sheets += verdict.rows
         verdict.rows.clear()
     if len(sheet) > done:

@@ -23,6 +23,7 @@ from ingest.config import GatewayConfig, GatewayParts
 from ingest.direct import protocol_of
 from ingest.gateway import Gateway
 from ingest.sealed import SealedState, read_sealed
+from runtime.keep_memory import keep_memory
 from runtime.settings import Settings, load_settings, load_stack_settings
 from runtime.stop_signals import leave_stopping_to_server
 from runtime.wiring import open_books
@@ -41,6 +42,7 @@ def gateway(
 ) -> None:
     """Take usage events over HTTP and put them on the log, until SIGTERM or Ctrl-C."""
     configure_logs()
+    keep_memory()
     settings = load_settings()
     books = open_books(settings)
     feed = CatalogFeed(books)
