@@ -59,9 +59,12 @@ def rate_lines(lines: pl.DataFrame, prices: ReadPrices, detail: Detail, refused:
     """Some of the lines, with their detail by line; ``refused`` are the prices that cannot be charged."""
     hashes = detail.hashes()
     known = numbered(lines, prices)
-    worked = work_out(lines, known, prices, detail, hashes).join(hashes, on="line", how="left", maintain_order="left")
+    worked = work_out(lines, known, prices, detail, hashes)
     finished = explained(worked, refused, problems(known, prices, detail))
-    return checked(finished.with_columns(price=pl.col("definition")).with_columns(input_hash=input_hash()), RATED_LINES)
+    # Joined to the numbers alone: a join of whole lines would copy all that they hold.
+    told = lines.select("line").join(hashes, on="line", how="left", maintain_order="left")
+    hashed = finished.with_columns(told["detail"], price=pl.col("definition")).with_columns(input_hash=input_hash())
+    return checked(hashed, RATED_LINES)
 
 
 def measured(usage: pl.DataFrame, prices: pl.DataFrame) -> pl.DataFrame:

@@ -63,9 +63,28 @@ def adds_up(numbers: pl.Series) -> bool:
 
 
 def largest_of(numbers: pl.Series) -> int:
-    """The largest magnitude; 0 of none."""
-    found = numbers.to_frame().select(pl.all().abs().max()).item()
+    """The largest magnitude, in the integers underneath; 0 of none."""
+    found = numbers.to_frame().select(units(pl.all()).abs().max()).item()
     return 0 if found is None else int(found)
+
+
+@cache
+def small_cost() -> pl.Expr:
+    """``cost`` of LINES that are known to be ``small``: the same number, in one multiplication."""
+    return units(pl.col("quantity")) * units(pl.col("unit_price"))
+
+
+def small(lines: pl.DataFrame, terms: pl.DataFrame) -> bool:
+    """Whether quantity x unit_price + flat_price fits of any of the LINES and any of the terms, and nothing is finer.
+
+    Then no product and no sum has to be checked row by row, which takes most of the time of working it out.
+    """
+    if lines["finer"].null_count() or largest_of(lines["finer"].cast(UNITS)):
+        return False
+    quantity = largest_of(lines["quantity"])
+    flat = max(largest_of(terms["flat_price"]), largest_of(terms["max_amount"]))
+    fits: bool = quantity * largest_of(terms["unit_price"]) + flat * ONE <= LARGEST
+    return fits
 
 
 def group_sum(name: str) -> list[pl.Expr]:

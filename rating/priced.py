@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from rating.detail import Detail
-from rating.exact import adds_up, group_sum, group_total
+from rating.exact import adds_up, group_sum, group_total, small
 from rating.models import MODELS
 from rating.quantity_steps import as_lines, in_parts
 from rating.shapes import EVENT_LINES, GROUP_LINES, NO_STEPS, Model, completed
@@ -63,10 +63,12 @@ def in_turn(lines: pl.DataFrame, steps: Sequence[Step]) -> tuple[pl.DataFrame, p
 
 def charged(lines: pl.DataFrame, prices: ReadPrices, detail: Detail) -> pl.DataFrame:
     """The STEPS of all models, each line's in their order."""
-    by_model = [
-        completed(model.charge(given_to(model.by, own, prices, detail), prices.terms[name].lazy()))
-        for name, model, own in lines_by_model(lines, prices)
-    ]
+    by_model = []
+    for name, model, own in lines_by_model(lines, prices):
+        terms, charge = prices.terms[name], model.charge
+        if model.charge_small is not None and small(own, terms):
+            charge = model.charge_small
+        by_model.append(completed(charge(given_to(model.by, own, prices, detail), terms.lazy())))
     return pl.concat(by_model).collect() if by_model else NO_STEPS
 
 

@@ -72,14 +72,16 @@ class Model:
 
     ``read`` turns a definition, as the catalog checked it, into the rows of its terms (without ``price_number``).
     ``charge`` joins what it is given (``by`` quantity LINES, by event EVENT_LINES, by group GROUP_LINES) with terms
-    of the schema ``terms`` and answers STEPS, at least one row a line. ``problems`` finds what keeps lines from being
-    charged: rows of (line, problem).
+    of the schema ``terms`` and answers STEPS, at least one row a line. ``charge_small`` answers the same for lines and
+    terms that are ``rating.exact.small``. ``problems`` finds what keeps lines from being charged: rows of (line,
+    problem).
     """
 
     name: str
     terms: Schema
     read: Callable[[Definition], Terms]
     charge: Callable[[pl.LazyFrame, pl.LazyFrame], pl.LazyFrame]
+    charge_small: Callable[[pl.LazyFrame, pl.LazyFrame], pl.LazyFrame] | None = None
     by: Literal["quantity", "event", "group"] = "quantity"
     problems: Callable[[pl.LazyFrame, pl.LazyFrame], pl.LazyFrame] | None = None
 

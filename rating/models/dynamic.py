@@ -10,7 +10,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from catalog.price import Definition
-from rating.models.per_unit import charge
+from rating.models.per_unit import charge, charge_small
 from rating.shapes import TIER_TERMS, Model, Terms, one_tier
 
 
@@ -19,4 +19,4 @@ def read(_definition: Definition) -> Terms:
     return one_tier(Decimal(1))
 
 
-DYNAMIC = Model(name="dynamic", terms=TIER_TERMS, read=read, charge=charge)
+DYNAMIC = Model(name="dynamic", terms=TIER_TERMS, read=read, charge=charge, charge_small=charge_small)

@@ -13,14 +13,14 @@ negative quantity (a correction) is credited at the first tier's unit price, wit
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 
 import polars as pl
 
 from catalog.price import Definition
 from catalog.prices.adjustments import zero_is_charged
 from rating.charge import QUANTITY
-from rating.exact import ONE, cost, plus, product, units, whole
+from rating.exact import ONE, cost, plus, product, small_cost, units, whole
 from rating.shapes import TIER_TERMS, Model, Terms, number, tier_terms, tiers_of
 
 
@@ -33,11 +33,11 @@ def read(definition: Definition) -> Terms:
     return tier_terms(bounds, rows, flat_at_zero=zero_is_charged(definition))
 
 
-def charge(lines: pl.LazyFrame, terms: pl.LazyFrame) -> pl.LazyFrame:
+def charge(lines: pl.LazyFrame, terms: pl.LazyFrame, *, is_small: bool = False) -> pl.LazyFrame:
     """One step for each tier entered, and always one for the first, so that a line of no units explains itself too."""
-    entered = above("from")
+    entered = above("from", is_small=is_small)
     # Only in the tier where the quantity ends are there finer places.
-    ends_here = ~above("to").fill_null(value=False)
+    ends_here = ~above("to", is_small=is_small).fill_null(value=False)
     inside = pl.when(ends_here).then(pl.col("quantity")).otherwise(pl.col("to")).reinterpret(dtype=pl.Int128())
     return (
         lines.join(terms, on="price_number", maintain_order="left_right")
@@ -47,14 +47,16 @@ def charge(lines: pl.LazyFrame, terms: pl.LazyFrame) -> pl.LazyFrame:
             finer=pl.when(ends_here).then("finer").otherwise(pl.lit(0, dtype=pl.Int64)),
             flat_price=flat_if(entered),
         )
-        .with_columns(amount=capped())
+        .with_columns(amount=capped(is_small=is_small))
     )
 
 
 @cache
-def above(bound: str) -> pl.Expr:
-    """Whether a line's quantity is above a bound, finer places included."""
+def above(bound: str, *, is_small: bool = False) -> pl.Expr:
+    """Whether a line's quantity is above a bound, finer places included, which small ones do not have."""
     quantity = pl.col("quantity")
+    if is_small:
+        return quantity > pl.col(bound)
     return (quantity > pl.col(bound)) | ((quantity == pl.col(bound)) & (pl.col("finer") > 0))
 
 
@@ -65,18 +67,16 @@ def flat_if(entered: pl.Expr) -> pl.Expr:
 
 
 @cache
-def of_tier() -> pl.Expr:
-    """Units times unit price, and the flat price."""
-    charged = cost(units(pl.col("quantity")), pl.col("finer"), units(pl.col("unit_price")))
-    return plus(charged, product(units(pl.col("flat_price")), whole(ONE)))
-
-
-@cache
-def capped() -> pl.Expr:
-    """What a tier comes to, at most its ``max_amount`` where it has one."""
-    amount = of_tier()
-    most = product(units(pl.col("max_amount")), whole(ONE))
+def capped(*, is_small: bool) -> pl.Expr:
+    """What a tier comes to, units times unit price and the flat price, at most its ``max_amount`` where it has one."""
+    flat, most = (units(pl.col(name)) for name in ("flat_price", "max_amount"))
+    if is_small:
+        amount, most = small_cost() + flat * whole(ONE), most * whole(ONE)
+    else:
+        charged = cost(units(pl.col("quantity")), pl.col("finer"), units(pl.col("unit_price")))
+        amount, most = plus(charged, product(flat, whole(ONE))), product(most, whole(ONE))
     return pl.when(amount > most).then(most).otherwise(amount)
 
 
-GRADUATED = Model(name="graduated", terms=TIER_TERMS, read=read, charge=charge)
+charge_small = partial(charge, is_small=True)
+GRADUATED = Model(name="graduated", terms=TIER_TERMS, read=read, charge=charge, charge_small=charge_small)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from catalog.price import Definition
 from catalog.prices.adjustments import hundredth, zero_is_charged
-from rating.models.graduated import charge
+from rating.models.graduated import charge, charge_small
 from rating.shapes import TIER_TERMS, Model, Terms, number, tier_terms, tiers_of
 
 
@@ -26,4 +26,6 @@ def read(definition: Definition) -> Terms:
     return tier_terms(bounds, rows, flat_at_zero=zero_is_charged(definition))
 
 
-GRADUATED_PERCENTAGE = Model(name="graduated_percentage", terms=TIER_TERMS, read=read, charge=charge)
+GRADUATED_PERCENTAGE = Model(
+    name="graduated_percentage", terms=TIER_TERMS, read=read, charge=charge, charge_small=charge_small
+)

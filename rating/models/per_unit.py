@@ -12,7 +12,7 @@ from decimal import Decimal
 import polars as pl
 
 from catalog.price import Definition
-from rating.exact import cost, units
+from rating.exact import cost, small_cost, units
 from rating.shapes import TIER_TERMS, Model, Terms, one_tier
 
 
@@ -28,4 +28,9 @@ def charge(lines: pl.LazyFrame, terms: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-PER_UNIT = Model(name="per_unit", terms=TIER_TERMS, read=read, charge=charge)
+def charge_small(lines: pl.LazyFrame, terms: pl.LazyFrame) -> pl.LazyFrame:
+    """The same for numbers that are known to fit."""
+    return lines.join(terms, on="price_number").with_columns(amount=small_cost())
+
+
+PER_UNIT = Model(name="per_unit", terms=TIER_TERMS, read=read, charge=charge, charge_small=charge_small)

@@ -14,7 +14,7 @@ from decimal import Decimal
 
 from catalog.price import Definition
 from catalog.prices.adjustments import zero_is_charged
-from rating.models.volume import charge
+from rating.models.volume import charge, charge_small
 from rating.shapes import TIER_TERMS, Model, Terms, number, tier_terms, tiers_of
 
 
@@ -26,4 +26,4 @@ def read(definition: Definition) -> Terms:
     return tier_terms(bounds, rows, flat_at_zero=zero_is_charged(definition))
 
 
-STAIR_STEP = Model(name="stair_step", terms=TIER_TERMS, read=read, charge=charge)
+STAIR_STEP = Model(name="stair_step", terms=TIER_TERMS, read=read, charge=charge, charge_small=charge_small)

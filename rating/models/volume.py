@@ -12,21 +12,25 @@ credited at the first tier's unit price, with no flat price.
 
 from __future__ import annotations
 
+from functools import partial
+
 import polars as pl
 
 from rating.models.graduated import above, capped, flat_if, read
 from rating.shapes import TIER_TERMS, Model
 
 
-def charge(lines: pl.LazyFrame, terms: pl.LazyFrame) -> pl.LazyFrame:
+def charge(lines: pl.LazyFrame, terms: pl.LazyFrame, *, is_small: bool = False) -> pl.LazyFrame:
     """One step a line: all units at the tier that was reached."""
-    reached = above("from")
+    reached = above("from", is_small=is_small)
+    beyond = above("to", is_small=is_small).fill_null(value=False)
     return (
         lines.join(terms, on="price_number")
-        .filter((reached | (pl.col("tier") == 1)) & ~above("to").fill_null(value=False))
+        .filter((reached | (pl.col("tier") == 1)) & ~beyond)
         .with_columns(flat_price=flat_if(reached))
-        .with_columns(amount=capped())
+        .with_columns(amount=capped(is_small=is_small))
     )
 
 
-VOLUME = Model(name="volume", terms=TIER_TERMS, read=read, charge=charge)
+charge_small = partial(charge, is_small=True)
+VOLUME = Model(name="volume", terms=TIER_TERMS, read=read, charge=charge, charge_small=charge_small)

@@ -79,6 +79,40 @@ def test_the_engine_equals_the_oracle_to_the_last_digit(priced: list[tuple[dict[
             assert line["quantity"] == quantity
 
 
+SMALL = decimals(19).map(lambda number: format(number, "f"))
+
+
+@st.composite
+def small_prices(draw: st.DrawFn, model: str) -> dict[str, Any]:
+    """Prices of a model that multiplies small numbers without checking each, some with a most and a flat at 0."""
+    if model in ("per_unit", "dynamic"):
+        return {"model": model} | ({"unit_price": draw(SMALL)} if model == "per_unit" else {})
+    bounds = sorted({bound for bound in draw(st.lists(decimals(20), max_size=3)) if bound > 0})
+    names = ("flat_price",) if model == "stair_step" else ("unit_price", "flat_price")
+    tiers: list[dict[str, Any]] = [{name: draw(SMALL) for name in names} for _ in range(len(bounds) + 1)]
+    if model in ("graduated", "volume") and draw(st.booleans()):
+        tiers[0]["max_amount"] = draw(SMALL)
+    for tier, bound in zip(tiers, [*bounds, None], strict=True):
+        tier["up_to"] = None if bound is None else format(bound, "f")
+    return {"model": model, "tiers": tiers, "zero_usage": draw(st.sampled_from(["no_charge", "first_tier_flat"]))}
+
+
+@pytest.mark.parametrize("model", ["per_unit", "dynamic", "graduated", "volume", "stair_step"])
+@settings(max_examples=8, deadline=None)
+@given(st.data())
+def test_small_numbers_cost_the_same_whether_each_is_checked_or_none(model: str, data: st.DataObject) -> None:
+    """One line more, too large to go unchecked, changes nothing of the others; and all are what the oracle says."""
+    quantities = st.lists(decimals(19, lowest=-1), min_size=1, max_size=8)
+    drawn = [(price, data.draw(quantities)) for price in data.draw(st.lists(small_prices(model), max_size=12))]
+    priced = [(price, quantity) for price, some in drawn for quantity in (*some, Decimal(0))]
+    huge: list[tuple[dict[str, Any], Decimal]] = [(data.draw(small_prices(model)), Decimal(10**25))]
+
+    lines = rate_all(priced)
+
+    assert lines == rate_all(priced + huge)[:-1]
+    assert [line["amount"] for line in lines] == [charge(price, quantity).amount for price, quantity in priced]
+
+
 def test_a_rerun_gives_the_same_bytes_whatever_the_order() -> None:
     """Shuffled inputs give the same lines and the same hashes."""
     rng = random.Random(7)
