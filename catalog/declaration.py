@@ -32,6 +32,7 @@ class MeterDeclaration:
     group_by: tuple[str, ...] = ()
     filters: tuple[Filter, ...] = ()
     billed: str | None = None
+    expression: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,8 @@ from catalog.meter import AGGREGATIONS
 from catalog.price import price_text, read_price
 from catalog.yaml_text import Value, read_yaml
 from core.errors import Problem, Refused
-from core.limits import PROPERTY_NAME_BYTES_MAX, SUBJECT_BYTES_MAX, TYPE_BYTES_MAX
+from core.expression import read_expression
+from core.limits import EXPRESSION_BYTES_MAX, PROPERTY_NAME_BYTES_MAX, SUBJECT_BYTES_MAX, TYPE_BYTES_MAX
 from core.money import minor_digits
 
 METERS_MAX = 10_000
@@ -137,11 +138,7 @@ def read_merchant(fields: Fields) -> MerchantDeclaration:
 def read_meter(fields: Fields) -> MeterDeclaration:
     """An entry of ``meters``."""
     aggregation = fields.one_of("aggregation", AGGREGATIONS)
-    value = fields.optional_text("value", PROPERTY_NAME_BYTES_MAX)
-    if aggregation == "count" and value is not None:
-        fields.fault("value", "value_unused", "count takes no value: it counts events")
-    if aggregation not in (None, "count") and fields.take("value") is None:
-        fields.fault("value", "field_missing", f"{aggregation} needs the name of the property that holds the value")
+    value, expression = read_value(fields, aggregation)
     return MeterDeclaration(
         code=fields.code("code"),
         name=fields.optional_text("name", NAME_BYTES_MAX),
@@ -151,7 +148,31 @@ def read_meter(fields: Fields) -> MeterDeclaration:
         group_by=fields.texts("group_by", PROPERTY_NAME_BYTES_MAX, GROUPS_MAX),
         filters=read_filters(fields),
         billed=read_billed(fields, aggregation),
+        expression=expression,
     )
+
+
+def read_value(fields: Fields, aggregation: str | None) -> tuple[str | None, str | None]:
+    """What a meter takes of an event: a property (``value``) or what an ``expression`` makes of some."""
+    value = fields.optional_text("value", PROPERTY_NAME_BYTES_MAX)
+    expression = fields.optional_text("expression", EXPRESSION_BYTES_MAX)
+    given = [name for name in ("value", "expression") if fields.take(name) is not None]
+    if aggregation == "count":
+        for name in given:
+            fields.fault(name, "value_unused", f"count takes no {name}: it counts events")
+    elif aggregation is not None and not given:
+        say = f"{aggregation} needs the name of the property that holds the value, or an expression in its place"
+        fields.fault("value", "field_missing", say)
+    if len(given) > 1:
+        fields.fault("expression", "value_and_expression", "stands in place of 'value': leave one of the two out")
+    if aggregation == "unique" and expression is not None:
+        fields.fault("expression", "expression_not_with_aggregation", "unique counts texts, and takes a 'value'")
+    try:
+        if expression is not None:
+            read_expression(expression)
+    except Refused as error:
+        fields.fault("expression", error.code, error.message)
+    return value, expression
 
 
 def read_sku(fields: Fields) -> MeterDeclaration:

@@ -36,7 +36,7 @@ class Filter:
 class Meter:
     """An event counts when its type is ``event_type`` and every filter, or an alternative to it, holds.
 
-    ``count`` alone needs no value.
+    ``count`` alone needs no value. Others take that of a property or, in its place, what an expression makes of some.
     """
 
     meter_id: MeterId
@@ -47,6 +47,7 @@ class Meter:
     value_property: str | None
     group_by: tuple[str, ...]
     filters: tuple[Filter, ...]
+    expression: str | None = None
 
 
 def as_filters(stored: Iterable[Mapping[str, Any]]) -> tuple[Filter, ...]:

@@ -22,6 +22,7 @@ def says(meter: MeterDeclaration) -> Says:
         "event_type": meter.event_type,
         "aggregation": meter.aggregation,
         "value": meter.value_property or "",
+        "expression": meter.expression or "",
         "group_by": orjson.dumps(meter.group_by).decode(),
         "filters": orjson.dumps(filters_json(meter.filters)).decode(),
         "billed": meter.billed or "",
@@ -46,6 +47,7 @@ def load_meters(connection: Connection, merchant_id: str) -> dict[str, Known[Met
                 group_by=tuple(row.group_by),
                 filters=as_filters(row.filters),
                 billed=row.billed,
+                expression=row.expression,
             ),
             row.meter_version,
         )
@@ -79,6 +81,7 @@ def meter_row(merchant_id: str, version: int, change: Change[MeterDeclaration]) 
         "group_by": list(declared.group_by),
         "filters": filters_json(declared.filters),
         "billed": declared.billed,
+        "expression": declared.expression,
         "from_version": version,
         "until_version": None,
     }

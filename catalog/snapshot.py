@@ -57,6 +57,7 @@ def as_meter(row: Row[Any]) -> Meter:
         value_property=row.value_property,
         group_by=tuple(row.group_by),
         filters=as_filters(row.filters),
+        expression=row.expression,
     )
 
 

@@ -90,12 +90,18 @@ meters = Table(
     Column("filters", JSONB, nullable=False),
     # How a bill's quantity is worked out of the usage, as ``core.derivation`` writes it; null where it is the usage.
     Column("billed", Text, nullable=True),
+    # What is worked out of an event in place of ``value_property``, as ``core.expression`` reads it.
+    Column("expression", Text, nullable=True),
     Column("from_version", BigInteger, nullable=False),
     Column("until_version", BigInteger, nullable=True),
     CheckConstraint(
         "aggregation in ('count', 'sum', 'min', 'max', 'latest', 'unique', 'avg')", name="aggregation_known"
     ),
-    CheckConstraint("(aggregation = 'count') = (value_property is null)", name="value_present"),
+    CheckConstraint(
+        "num_nonnulls(value_property, expression) = (case when aggregation = 'count' then 0 else 1 end)",
+        name="value_present",
+    ),
+    CheckConstraint("expression is null or aggregation <> 'unique'", name="expression_numeric"),
     Index("uq_meters_live", "merchant_id", "code", unique=True, postgresql_where=text("until_version is null")),
 )
 

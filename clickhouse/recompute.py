@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal, Protocol
 
+from clickhouse.expression import expression_sql
+from core.expression import read_expression
 from core.limits import QUANTITY_DIGITS_MAX, QUANTITY_SCALE
 
 # What the value of an event must be for it to count: anything, there, or an exact quantity.
@@ -83,6 +85,8 @@ class Rule:
     filled: tuple[Filled, ...] | None = None
     unless: tuple[Filled, ...] = ()
     needs: Needs = "nothing"
+    # What is taken in place of a property, as the catalog says it.
+    expression: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,8 @@ def rule_sql(rule: Rule, name: str) -> RuleSql:
         parts.append(any_of(rule.filled))
     if rule.unless:
         parts.append(f"NOT {any_of(rule.unless)}")
+    if rule.expression is not None:
+        return worked_out(rule.expression, name, parts, parameters, must_be_there=rule.needs == "number")
     if rule.value_property is None:
         return RuleSql(" AND ".join(parts), "toDecimal256(1, 12)", "''", parameters)
     parameters[f"{name}value"] = rule.value_property
@@ -120,6 +126,19 @@ def rule_sql(rule: Rule, name: str) -> RuleSql:
     if rule.needs == "number":
         parts.append(is_quantity(text))
     return RuleSql(" AND ".join(parts), f"toDecimal256OrZero({text}, 12)", text, parameters)
+
+
+def worked_out(
+    expression: str, name: str, parts: list[str], parameters: dict[str, object], *, must_be_there: bool
+) -> RuleSql:
+    """The SQL of a rule that takes an expression; an event without a value for it may have to be left out."""
+    sql = expression_sql(read_expression(expression), f"{name}e")
+    parameters |= sql.parameters
+    if must_be_there:
+        for parameter, text in sql.texts.items():
+            parts += [f"mapContains(properties, {{{parameter}:String}})", is_quantity(text)]
+        parts.append(f"isNotNull({sql.value})")
+    return RuleSql(" AND ".join(parts), f"ifNull({sql.value}, toDecimal256(0, 12))", "''", parameters)
 
 
 def condition_sql(condition: Condition, name: str) -> tuple[str, dict[str, object]]:

@@ -24,6 +24,11 @@ DEPTH_MAX = 8
 CORRECTION_ID_BYTES_MAX = 256
 REASON_BYTES_MAX = 1_000
 
+# What a meter may work out of an event: as long as people can still read it, and ClickHouse can parse it.
+EXPRESSION_BYTES_MAX = 500
+EXPRESSION_STEPS_MAX = 32
+EXPRESSION_DEPTH_MAX = 16
+
 # Time. An event may be as old as the dedupe horizon unless its sender says that it is a backfill.
 EVENT_AGE_DAYS_MAX = 35
 EVENT_AHEAD_SECONDS_MAX = 300
@@ -48,4 +53,5 @@ assert DECOMPRESSED_BYTES_MAX >= BODY_BYTES_MAX, "a plain body must fit what a p
 assert DEDUPE_HORIZON_DAYS >= EVENT_AGE_DAYS_MAX, "a copy may come as late as its event; it must still be known"
 assert ENVELOPE_EVENTS_MAX >= EVENTS_PER_REQUEST_MAX, "one request must fit one envelope a partition"
 assert QUANTITY_DIGITS_MAX + QUANTITY_SCALE < DECIMAL_PRECISION, "a single value must leave room for sums"
+assert 10 ** (2 * DECIMAL_PRECISION) < 2**255, "a product of two Decimal(38, 12) must fit 256 bits with its sign"
 assert AMOUNT_SCALE == 2 * QUANTITY_SCALE, "a product of two scale-12 numbers has scale 24"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Context, Decimal, localcontext
+from typing import Final
 
 from core.errors import BadEvent
 from core.limits import QUANTITY_DIGITS_MAX, QUANTITY_SCALE
@@ -12,6 +13,9 @@ PLAIN_NUMBER = re.compile(r"-?\d{1,38}(\.\d{1,38})?([eE][+-]?\d{1,3})?", re.ASCI
 
 # Wide enough for any product of two Decimal(38, 12), so that no step of our own rounds by itself.
 EXACT = Context(prec=100)
+
+# A quantity as a whole number: how many 10^-12 are one.
+ONE: Final[int] = 10**QUANTITY_SCALE
 
 
 def parse_quantity(text: str) -> Decimal:
@@ -41,3 +45,15 @@ def plain_text(number: Decimal) -> str:
     """Write a decimal without exponent or trailing zeros, such as ``45.149935``."""
     text = format(number, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def units_of(number: Decimal) -> int:
+    """A quantity as a whole number of 10^-12."""
+    return int(number.scaleb(QUANTITY_SCALE, EXACT))
+
+
+def quotient(units: int, by: int) -> int:
+    """A whole number by another that is not 0, halves away from zero: as ``core.money`` rounds, and averages do."""
+    whole, rest = divmod(abs(units), abs(by))
+    whole += 2 * rest >= abs(by)
+    return whole if (units < 0) == (by < 0) else -whole

@@ -12,6 +12,7 @@ from catalog.snapshot import load_meters
 from catalog.version import current_version
 from core.db import transaction
 from core.errors import Transient
+from core.expression import read_expression
 from core.logs import get_logger
 from ingest.needs import DoorCatalog, build_catalog
 
@@ -24,12 +25,19 @@ def arrange(version: int, meters: Iterable[Meter]) -> DoorCatalog:
     required: dict[tuple[str, str], tuple[str, ...]] = {}
     optional: dict[tuple[str, str], tuple[str, ...]] = {}
     for meter in meters:
-        if meter.aggregation in NUMERIC and meter.value_property is not None:
+        if meter.aggregation in NUMERIC:
             # A meter with filters does not count every event of its type, so it cannot demand its value of each.
             side = optional if meter.filters else required
             place = (meter.merchant_id, meter.event_type)
-            side[place] = tuple(dict.fromkeys((*side.get(place, ()), meter.value_property)))
+            side[place] = tuple(dict.fromkeys((*side.get(place, ()), *read_by(meter))))
     return build_catalog(version, required, optional)
+
+
+def read_by(meter: Meter) -> tuple[str, ...]:
+    """The properties that a meter reads as numbers."""
+    if meter.expression is not None:
+        return read_expression(meter.expression).properties
+    return () if meter.value_property is None else (meter.value_property,)
 
 
 def load_catalog(books: Engine, known: DoorCatalog | None) -> DoorCatalog:

@@ -131,13 +131,13 @@ def load_held(connection: Connection, meter_ids: Collection[str], version: int) 
     columns = meters.c
     rows = connection.execute(
         select(columns.meter_id, columns.event_type, columns.value_property, columns.filters)
-        .add_columns(columns.aggregation, columns.from_version, columns.until_version)
+        .add_columns(columns.expression, columns.aggregation, columns.from_version, columns.until_version)
         .where(columns.meter_id.in_(meter_ids), columns.from_version <= version)
         .order_by(columns.meter_id, columns.from_version)
     )
     found: dict[str, list[Held]] = defaultdict(list)
-    for meter_id, event_type, value_property, filters, aggregation, first, until in rows:
-        rule = Rule(event_type, value_property, as_filters(filters))
+    for meter_id, event_type, value_property, filters, expression, aggregation, first, until in rows:
+        rule = Rule(event_type, value_property, as_filters(filters), expression=expression)
         before = found[meter_id]
         needs: Needs = {"count": "nothing", "unique": "text"}.get(aggregation, "number")  # type: ignore[assignment]
         if before and (before[-1].rule, before[-1].needs, before[-1].until) == (rule, needs, first):

@@ -83,12 +83,12 @@ def preview_backfill(
 def load_rules_now(connection: Connection, merchant_id: str, version: int) -> dict[str, Rule]:
     """How the merchant's meters count as of a catalog version, by id."""
     columns = meters.c
-    statement = select(columns.meter_id, columns.event_type, columns.value_property, columns.filters).where(
-        columns.merchant_id == merchant_id, holds_at(meters, version)
-    )
+    statement = (
+        select(columns.meter_id, columns.event_type, columns.value_property, columns.filters, columns.expression)
+    ).where(columns.merchant_id == merchant_id, holds_at(meters, version))
     return {
-        meter_id: Rule(event_type, value_property, as_filters(filters))
-        for meter_id, event_type, value_property, filters in connection.execute(statement)
+        meter_id: Rule(event_type, value_property, as_filters(filters), expression=expression)
+        for meter_id, event_type, value_property, filters, expression in connection.execute(statement)
     }
 
 

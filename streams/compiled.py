@@ -13,9 +13,11 @@ import pyarrow as pa
 
 from catalog.meter import Filter, Meter
 from catalog.snapshot import Snapshot
+from core.expression import read_expression
 from streams.judge_texts import Judged
 from streams.pair_up import JUDGED, LISTED, THERE, MeterRules
 from streams.texts import Names, Places, Texts, names_of, texts_of
+from streams.value import Formula
 
 NONE = -1
 AGGREGATIONS = ("count", "sum", "min", "max", "latest", "unique", "avg")
@@ -29,13 +31,16 @@ class Compiled:
     ``merchants`` finds a merchant, ``kinds`` (number of the merchant, event type), ``customer_names`` (number of the
     merchant, subject), ``property_numbers`` a property name.
     ``group_properties`` has a row for each place in a group key, NONE where a meter has fewer, and ``group_prefixes``
-    what stands before each of them, place by place for each meter.
+    what stands before each of them, place by place for each meter. ``formula`` says by which of ``formulas`` a meter's
+    value is worked out, NONE where it is not.
     """
 
     version: int
     meters: pl.DataFrame
     aggregation: Places
     value_property: Places
+    formula: Places
+    formulas: tuple[Formula, ...]
     rules: MeterRules
     judged: tuple[Judged, ...]
     group_properties: Places
@@ -63,6 +68,8 @@ def compile_catalog(snapshot: Snapshot) -> Compiled:
         listed.setdefault((meter.merchant_id, meter.event_type), []).append(place)
     frame = meter_frame(meters)
     rules, judged = meter_rules(meters, list(listed.values()), number)
+    expressions = sorted({meter.expression for meter in meters if meter.expression is not None})
+    formulas = [read_expression(text) for text in expressions]
     return Compiled(
         version=snapshot.version,
         meters=frame,
@@ -70,6 +77,8 @@ def compile_catalog(snapshot: Snapshot) -> Compiled:
         value_property=places(
             NONE if meter.value_property is None else number[meter.value_property] for meter in meters
         ),
+        formula=places(NONE if m.expression is None else bisect_left(expressions, m.expression) for m in meters),
+        formulas=tuple(Formula(one, tuple(number[name] for name in one.properties)) for one in formulas),
         rules=rules,
         judged=judged,
         group_properties=group_properties(meters, number),
@@ -96,6 +105,8 @@ def compile_catalog(snapshot: Snapshot) -> Compiled:
 def properties_of(meter: Meter) -> list[str]:
     """Every property that a meter looks at."""
     value = [] if meter.value_property is None else [meter.value_property]
+    if meter.expression is not None:
+        value = list(read_expression(meter.expression).properties)
     return [*value, *meter.group_by, *(condition.property for condition in meter.filters)]
 
 
@@ -121,7 +132,8 @@ def meter_rules(
     members = [
         (
             meter,
-            AGGREGATIONS.index(meters[meter].aggregation),
+            # The loops look for no value where an expression is worked out after them, no more than for a count.
+            COUNT if meters[meter].expression is not None else AGGREGATIONS.index(meters[meter].aggregation),
             NONE if (value := meters[meter].value_property) is None else number[value],
             ends[meter],
             ends[meter + 1],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +11,9 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
-from core.errors import Stop
+from core.errors import BadEvent, Stop
 from core.limits import DEAD_LETTER_EVENTS_MIN
+from core.quantity import parse_quantity
 from streams.compiled import NONE, Compiled
 from streams.decode import Unreadable
 from streams.measure import REASONS, Measured
@@ -94,10 +95,30 @@ def explained(event: dict[str, Any], code: str, meter: int, catalog: Compiled) -
         return f"it would correct an event, but {UNKNOWN[code]} is not known: {event[UNKNOWN_BY[code]][:60]!r}"
     if meter == NONE:
         return f"its time {event['occurred_at']} cannot be stored"
-    name = catalog.property_names[int(catalog.value_property[meter])]
-    said = dict(event["properties"]).get(name)
     meter_code = catalog.meters["meter"][meter]
-    return f"meter {meter_code} needs property {name}" + ("" if said is None else f", which is {said[:60]!r}")
+    said = dict(event["properties"])
+    if catalog.formula[meter] == NONE:
+        return f"meter {meter_code} {needed(catalog.property_names[int(catalog.value_property[meter])], said)}"
+    expression = catalog.formulas[int(catalog.formula[meter])].expression
+    name = next((name for name in expression.properties if not is_quantity(said.get(name))), None)
+    if name is not None:
+        return f"meter {meter_code} {needed(name, said)}"
+    why = "divides by zero" if code == "value_divided_by_zero" else "comes to too large a number"
+    values = ", ".join(f"{name} = {said[name][:40]}" for name in expression.properties)
+    return f"the expression of meter {meter_code} {why} for {values}"
+
+
+def needed(name: str, said: Mapping[str, str]) -> str:
+    """Which property has no value that can be used."""
+    return f"needs property {name}" + (f", which is {said[name][:60]!r}" if name in said else "")
+
+
+def is_quantity(text: str | None) -> bool:
+    """Whether a text is an exact quantity."""
+    try:
+        return text is not None and parse_quantity(text) is not None
+    except BadEvent:
+        return False
 
 
 def as_payload(event: dict[str, Any]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from streams.pair_up import (
 )
 from streams.plain_number import words_of
 from streams.texts import U64, Places, column_of_texts, texts_of
+from streams.value import work_out
 
 REASONS = (
     "",
@@ -35,6 +36,7 @@ REASONS = (
     "value_too_precise",
     "value_too_large",
     "time_out_of_range",
+    "value_divided_by_zero",
 )
 REASON_CODES = {reason: code for code, reason in enumerate(REASONS)}
 FIRST_BAD = REASON_CODES["value_missing"]
@@ -128,7 +130,24 @@ def read_values(kinds: Places, properties: Properties, catalog: Compiled) -> tup
         values, reasons = parse_odd(series_of(texts))
         words[odd], there[odd] = words_of(values), values.is_not_null().to_numpy()
         codes[odd] = reason_codes(reasons)
-    return Pairs(row, meter, words, there, said), codes
+    pairs = Pairs(row, meter, words, there, said)
+    if catalog.formulas:
+        work_out_values(pairs, codes, properties, catalog)
+    return pairs, codes
+
+
+def work_out_values(pairs: Pairs, codes: Codes, properties: Properties, catalog: Compiled) -> None:
+    """Enter the values of meters that have an expression, and why there is none, formula by formula."""
+    formula = catalog.formula[pairs.meter]
+    order = np.flatnonzero(formula != NONE)
+    order = order[np.argsort(formula[order], kind="stable")]
+    ends = np.flatnonzero(np.diff(formula[order])) + 1
+    for chosen in np.split(order, ends) if len(order) else ():
+        words, reasons = work_out(catalog.formulas[formula[chosen[0]]], properties, pairs.row[chosen])
+        pairs.words[chosen], pairs.there[chosen] = words, True
+        bad = chosen[np.array(list(reasons), np.int64)]
+        pairs.words[bad], pairs.there[bad] = 0, False
+        codes[bad] = [REASON_CODES[reason] for reason in reasons.values()]
 
 
 def reason_codes(reasons: pl.Series) -> Codes:

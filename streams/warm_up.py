@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -61,7 +62,7 @@ def trial_events() -> pa.RecordBatch:
 
 
 def trial_catalog() -> Snapshot:
-    """A meter of each aggregation, with a group and a filter."""
+    """A meter of each aggregation, with a group and a filter, and one that works its value out."""
     meters = tuple(
         Meter(
             MeterId(f"mtr_{kind}"),
@@ -75,4 +76,14 @@ def trial_catalog() -> Snapshot:
         )
         for kind in sorted(AGGREGATIONS)
     )
-    return Snapshot(1, meters, pl.DataFrame([(MERCHANT, SUBJECT, "cus_")], schema=SUBJECTS, orient="row"))
+    worked_out = replace(
+        meters[0],
+        meter_id=MeterId("mtr_expression"),
+        code="expression",
+        aggregation="sum",
+        value_property=None,
+        expression="properties.n * 2",
+    )
+    return Snapshot(
+        1, (*meters, worked_out), pl.DataFrame([(MERCHANT, SUBJECT, "cus_")], schema=SUBJECTS, orient="row")
+    )

@@ -70,6 +70,31 @@ subscriptions:
     )
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "merchant: {code: a}\nmeters:\n  - {code: m, event_type: t, aggregation: sum, expression: properties.a / 60}",
+        """
+merchant: {code: a}
+meters:
+  - code: m
+    event_type: t
+    aggregation: sum
+    expression: >-
+      properties.a
+      / 60
+""",
+        """{"merchant": {"code": "a"}, "meters": [
+            {"code": "m", "event_type": "t", "aggregation": "sum", "expression": "properties.a / 60"}]}""",
+    ],
+)
+def test_an_expression_stands_in_place_of_a_value(source: str) -> None:
+    """In YAML, on several lines or one, and in JSON."""
+    (found,) = read_catalog(source.encode())
+
+    assert found.meters == (MeterDeclaration("m", None, "t", "sum", None, expression="properties.a / 60"),)
+
+
 def test_the_example_prices_tokens_by_the_million() -> None:
     """The example in the documentation charges 2.50 and 10.00 USD per million tokens."""
     (found,) = read_catalog(EXAMPLE.read_bytes())
@@ -97,6 +122,30 @@ def test_the_example_prices_tokens_by_the_million() -> None:
         (
             catalog_text(meters="{code: m, event_type: t, aggregation: count, value: v}"),
             [("meters[0].value", "value_unused")],
+        ),
+        (
+            catalog_text(meters="{code: m, event_type: t, aggregation: count, expression: properties.v}"),
+            [("meters[0].expression", "value_unused")],
+        ),
+        (
+            catalog_text(meters="{code: m, event_type: t, aggregation: unique, expression: properties.v}"),
+            [("meters[0].expression", "expression_not_with_aggregation")],
+        ),
+        (
+            catalog_text(meters="{code: m, event_type: t, aggregation: max, value: v, expression: properties.v * 2}"),
+            [("meters[0].expression", "value_and_expression")],
+        ),
+        (
+            catalog_text(meters="{code: m, event_type: t, aggregation: sum, expression: v * 2}"),
+            [("meters[0].expression", "expression_invalid")],
+        ),
+        (
+            catalog_text(meters="{code: m, event_type: t, aggregation: sum, expression: [properties.v]}"),
+            [("meters[0].expression", "not_text")],
+        ),
+        (
+            catalog_text(meters=f"{{code: m, event_type: t, aggregation: sum, expression: {'-' * 20}properties.v}}"),
+            [("meters[0].expression", "expression_too_long")],
         ),
         (
             catalog_text(meters="{code: m, event_type: t, aggregation: count, group_by: [a, a]}"),

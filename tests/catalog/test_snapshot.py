@@ -9,7 +9,7 @@ from catalog.apply import apply_text
 from catalog.meter import Filter
 from catalog.snapshot import SUBJECTS, Snapshot, current_version, load_snapshot
 from core.db import transaction
-from tests.catalog.builders import catalog_text
+from tests.catalog.builders import METER, catalog_text
 
 
 def snapshot(books: Engine, version: int) -> Snapshot:
@@ -40,6 +40,21 @@ def test_meters_come_with_all_they_say(books: Engine) -> None:
     assert (tokens.code, tokens.event_type, tokens.aggregation) == ("tokens", "llm.request", "sum")
     assert (tokens.value_property, tokens.group_by) == ("Tokens", ("model", "region"))
     assert tokens.filters == (Filter("region", "in", ("eu", "us")),)
+    assert tokens.expression is None
+
+
+def test_an_expression_comes_and_goes_by_version(books: Engine) -> None:
+    """A meter that works its value out is the same meter, in another version; another spelling is one more."""
+    expression = "properties.Tokens * 2"
+    apply_text(books, catalog_text())
+    apply_text(books, catalog_text(meters=METER.replace("value: Tokens", f"expression: {expression}")))
+    apply_text(books, catalog_text(meters=METER.replace("value: Tokens", f"expression: {expression} + 1")))
+    apply_text(books, catalog_text())
+
+    found = [snapshot(books, version).meters[0] for version in (1, 2, 3, 4)]
+    assert [one.expression for one in found] == [None, expression, f"{expression} + 1", None]
+    assert [one.value_property for one in found] == ["Tokens", None, None, "Tokens"]
+    assert len({one.meter_id for one in found}) == 1
 
 
 def test_a_version_always_gives_the_same_snapshot(books: Engine) -> None:

@@ -18,13 +18,16 @@ meters:
   - {code: calls, event_type: llm, aggregation: count}
   - {code: models, event_type: llm, aggregation: unique, value: model}
   - {code: eu, event_type: llm, aggregation: sum, value: cost, filters: [{property: region, op: in, values: [eu]}]}
+  - {code: hours, event_type: disk, aggregation: sum, expression: properties.gb * properties.s / 3600 + properties.gb}
+  - {code: eu_hours, event_type: disk, aggregation: max, expression: properties.gb - properties.free,
+     filters: [{property: region, op: in, values: [eu]}]}
 skus:
   - {code: gpu, name: GPU}
 """
 
 
 def test_numeric_values_are_required_unless_a_filter_may_leave_them_out(books: Engine) -> None:
-    """Counts and distinct values need no number; a SKU reads its amount."""
+    """Counts and distinct values need no number; an expression needs all that it names; a SKU reads its amount."""
     apply_text(books, CATALOG)
 
     catalog = load_catalog(books, None)
@@ -34,6 +37,7 @@ def test_numeric_values_are_required_unless_a_filter_may_leave_them_out(books: E
     assert catalog.of(merchant_id) == {
         "llm": Needs(("tokens",), ("cost",)),
         "probe": Needs(("heat",)),
+        "disk": Needs(("gb", "s"), ("free",)),
         "gpu": Needs(("amount",)),
     }
     assert catalog.of("mer_other") == {}

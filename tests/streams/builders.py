@@ -82,11 +82,12 @@ def meter(
     group_by: tuple[str, ...] = (),
     filters: tuple[Filter, ...] = (),
     merchant: str = "mer_a",
+    expression: str | None = None,
 ) -> Meter:
-    """A meter; a count has no value."""
-    value = None if aggregation == "count" else value
+    """A meter; a count has no value, nor has one with an expression."""
+    value = None if aggregation == "count" or expression is not None else value
     meter_id = MeterId(f"mtr_{merchant}_{code}")
-    return Meter(meter_id, MerchantId(merchant), code, event_type, aggregation, value, group_by, filters)
+    return Meter(meter_id, MerchantId(merchant), code, event_type, aggregation, value, group_by, filters, expression)
 
 
 def snapshot(meters: Sequence[Meter], subjects: Sequence[str] = ("c-1", "c-2"), merchant: str = "mer_a") -> Snapshot:

@@ -14,6 +14,7 @@ from core.errors import BadEvent
 from core.quantity import EXACT, parse_quantity
 from ingest.event import body_hash, event_key
 from tests.streams.builders import Said
+from tests.streams.expression_oracle import worked_out
 
 Window = tuple[str, str, datetime, str]
 
@@ -119,6 +120,8 @@ def text_holds(op: str, text: str, values: Sequence[str]) -> bool:
 
 def value_of(fed: Meter, event: Said) -> Decimal | None:
     """The number that a meter reads, if it reads one."""
+    if fed.expression is not None:
+        return worked_out(fed.expression, event.properties)
     if fed.value_property is None:
         return None
     text = event.properties.get(fed.value_property)

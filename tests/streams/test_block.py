@@ -36,6 +36,9 @@ METERS = (
     meter("least", "min", event_type="probe"),
     meter("most", "max", event_type="probe", group_by=("region",)),
     meter("level", "latest", event_type="probe"),
+    meter("used", "sum", event_type="use", expression="properties.tokens * properties.hours / 3600"),
+    meter("least_used", "min", event_type="use", expression="min(properties.hours, 100) / properties.tokens"),
+    meter("eu_used", "latest", event_type="use", group_by=("region",), expression="2 * properties.hours"),
     meter("models", "unique", "model", event_type="seen", group_by=("region",)),
     meter("other", "sum", merchant="mer_b"),
 )
@@ -50,8 +53,10 @@ texts = st.sampled_from(["eu", "us", "ch", 'q"uote', "new\nline", "é\\", "", "\
 said = st.builds(
     Said,
     id=st.integers(0, 25).map(str),
-    properties=st.fixed_dictionaries({}, optional={"tokens": numbers, "model": texts, "region": texts}),
-    type=st.sampled_from(["call", "probe", "seen", "unheard"]),
+    properties=st.fixed_dictionaries(
+        {}, optional={"tokens": numbers, "hours": numbers, "model": texts, "region": texts}
+    ),
+    type=st.sampled_from(["call", "probe", "use", "seen", "unheard"]),
     subject=st.sampled_from(["c-1", "c-2", "c-3"]),
     merchant=st.sampled_from(["mer_a", "mer_a", "mer_a", "mer_b"]),
     at=st.integers(0, 180 * 4).map(lambda quarter: NOON + timedelta(seconds=quarter / 4)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from decimal import Decimal
 
 import pyarrow as pa
 import pytest
@@ -17,7 +18,8 @@ from streams.ledger_memory import MemoryLedger
 from streams.partition import Partition
 from streams.rows import EVENTS, REJECTED, STORED
 from streams.store_memory import MemoryStore
-from tests.streams.builders import NOON, Said, messages, meter, parts
+from tests.streams.builders import NOON, Said, compiled, messages, meter, parts
+from tests.streams.test_block import run
 
 
 def events(*groups: tuple[str, int, int]) -> pa.Table:
@@ -75,3 +77,31 @@ def test_a_log_of_poison_is_not_drained_and_can_be_let_pass(memory: tuple[Memory
     assert claim(ledger, store, 100).advance(log).count == 1
 
     assert len(ledger.dead_letters) == store.tables[EVENTS].num_rows == DEAD_LETTER_EVENTS_MIN
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "message"),
+    [
+        ({"gb": "1"}, "value_missing", "meter used needs property hours"),
+        ({"hours": "x", "gb": ""}, "value_not_numeric", "meter used needs property gb, which is ''"),
+        (
+            {"gb": "1", "hours": "0.0"},
+            "value_divided_by_zero",
+            "the expression of meter used divides by zero for gb = ",
+        ),
+        (
+            {"gb": "1e18", "hours": "0.01"},
+            "value_too_large",
+            "the expression of meter used comes to too large a number",
+        ),
+        ({"gb": "1e19", "hours": "0"}, "value_too_large", "meter used needs property gb, which is '1e19'"),
+    ],
+)
+def test_a_dead_letter_tells_what_an_expression_came_to(said: dict[str, str], code: str, message: str) -> None:
+    """Which property has no value, or what became of those that all have one; other events are not touched."""
+    used = meter("used", expression="properties.gb / properties.hours")
+    result = run([[Said("bad", said), Said("good", {"gb": "1", "hours": "3"})]], compiled(used))
+
+    (letter,) = result.dead_letters
+    assert (letter.event_id, letter.code, letter.message[: len(message)]) == ("bad", code, message)
+    assert result.windows["sum"].to_pylist() == [Decimal("0.333333333333")]
