@@ -8,14 +8,15 @@ LOTTERY_S ?= 600
 # Tests mostly wait for brokers and processes; each of these has engines of its own, 1 GB together.
 TEST_PROCESSES ?= 3
 LOTTERY_SEED ?= 1
+AGGREGATION_EVENTS ?= 3000000
 ARGS ?=
 # What talks to a log, and can be given any.
 ON_KAFKA := tests/streams tests/ingest tests/runtime --ignore=tests/runtime/embedded
 .DEFAULT_GOAL := help
-.PHONY: help install demo up kafka test test-urls test-simulation test-faust test-faults lottery test-kafka check lint types law tidy format bench clean
+.PHONY: help install demo up kafka test test-urls test-prices test-aggregations test-simulation test-faust test-faults lottery test-kafka check lint types law tidy format bench clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -42,6 +43,12 @@ test-urls: install ## run the same tests on engines started apart and known by U
 
 test-simulation: install ## 5,000 seeds of the commit protocol under crashes, and wrong protocols that must be caught
 	$(BIN)/python -m pytest -m simulation
+
+test-prices: install ## 20,000 random prices and quantities against plain decimals, to the last digit
+	$(BIN)/python -m pytest -m simulation tests/rating/test_every_price.py
+
+test-aggregations: install ## AGGREGATION_EVENTS events through line and stores, every meter against plain decimals
+	$(BIN)/python -m tests.rating.aggregations --events $(AGGREGATION_EVENTS)
 
 test-faust: install ## what is known to go wrong with Faust, with and without its compiled parts: before a new version
 	$(BIN)/python -m pytest tests/streams/faust

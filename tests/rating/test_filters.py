@@ -13,10 +13,9 @@ import pytest
 from sqlalchemy import Engine
 
 from clickhouse.client import UsageStore
-from core.errors import BadEvent
-from core.quantity import parse_quantity
 from tests.rating.blocks import block_of, merchant_of, put_block
 from tests.rating.month import NOON, Month
+from tests.rating.oracle.conditions import condition
 from tests.streams.builders import Said
 
 METERS, EVENTS = 40, 400
@@ -36,37 +35,6 @@ def random_filter(rng: Random, depth: int = 0) -> dict[str, Any]:
     pool = NUMBERS if op in {"lt", "lte", "gt", "gte"} else tuple(filter(None, TEXTS))
     count = {"exists": 0, "in": 2, "not_in": 2, "contains": 2, "prefix": 2}.get(op, 1)
     return {"property": rng.choice(NAMES), "op": op, "values": rng.sample(pool, count)}
-
-
-def holds(entry: dict[str, Any], properties: dict[str, str]) -> bool:
-    """The definition, as a file says it."""
-    if "not" in entry:
-        return not holds(entry["not"], properties)
-    if "any" in entry:
-        return any(holds(one, properties) for one in entry["any"])
-    if "all" in entry:
-        return all(holds(one, properties) for one in entry["all"])
-    text, op, values = properties.get(entry["property"]), entry["op"], entry["values"]
-    if op in {"ne", "not_in"}:
-        return text not in values
-    return text is not None and is_so(op, text, values)
-
-
-def is_so(op: str, text: str, values: list[str]) -> bool:
-    """A condition on a text that is there."""
-    if op == "exists":
-        return True
-    if op == "contains":
-        return any(value in text for value in values)
-    if op == "prefix":
-        return any(text.startswith(value) for value in values)
-    if op in {"eq", "in"}:
-        return text in values
-    try:
-        number, bound = parse_quantity(text), parse_quantity(values[0])
-    except BadEvent:
-        return False
-    return {"lt": number < bound, "lte": number <= bound, "gt": number > bound, "gte": number >= bound}[op]
 
 
 def catalog(filters: list[list[dict[str, Any]]]) -> str:
@@ -111,12 +79,13 @@ def test_random_filters_bill_what_their_definition_says(books: Engine, usage_sto
 
     lines = month.close().closing.lines
 
+    asked = {f"m{place:02}": [condition(entry) for entry in said] for place, said in enumerate(filters)}
     expected = {
-        f"m{place:02}": sum(
-            (Decimal(one.properties["n"]) for one in events if all(holds(entry, one.properties) for entry in said)),
+        meter: sum(
+            (Decimal(one.properties["n"]) for one in events if all(holds(one.properties) for holds in conditions)),
             Decimal(0),
         )
-        for place, said in enumerate(filters)
+        for meter, conditions in asked.items()
     }
     assert dict(lines.select("meter", "quantity").iter_rows()) == expected
     # Neither everything nor nothing would prove much.
