@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from clickhouse.client import UsageStore
 from core.errors import Refused
 from runtime.commands.apply import apply
-from tests.catalog.builders import CUSTOMER, catalog_text, scalar
+from tests.catalog.builders import CUSTOMER, METER, catalog_text, scalar
 
 
 @pytest.fixture
@@ -89,6 +89,22 @@ def test_json_is_one_line(stores: UsageStore, file: Path) -> None:
     assert (said["applied"], said["version"], said["created"], said["unchanged"]) == (True, 1, 6, 0)
     assert [change["kind"] for change in said["merchants"][0]["changes"]][:2] == ["merchant", "meter"]
     assert orjson.loads(run(file, "--dry-run", "--json"))["applied"] is False
+
+
+def test_a_wrong_expression_is_refused_with_its_field_and_place(stores: UsageStore, books: Engine, file: Path) -> None:
+    """A right one is shown and applied; a wrong one changes nothing, and says where it is wrong."""
+    right = METER.replace("value: Tokens", "expression: properties.Tokens * 2")
+    file.write_text(catalog_text(meters=right))
+    assert "; aggregation sum; expression properties.Tokens * 2; " in run(file, "--yes")
+    file.write_text(catalog_text(meters=right.replace("* 2", "* (2")))
+
+    with pytest.raises(Refused) as refused:
+        run(file, "--yes")
+
+    (problem,) = refused.value.problems
+    assert (problem.field, problem.code) == ("meters[0].expression", "expression_invalid")
+    assert problem.message == "at character 23: expected ')', not the end"
+    assert scalar(books, "SELECT version FROM catalog_version") == 1
 
 
 def test_a_file_that_cannot_be_read_is_refused(stores: UsageStore, tmp_path: Path) -> None:
