@@ -81,7 +81,9 @@ def run_sections(options: Options, names: list[str], console: Console) -> list[R
         for name in names:
             current[0] = name
             bench_.say("begins")
+            begun_s = bench_.clock.steady_s()
             result = run_section(bench_, name)
+            console.print(f"{name}: {bench_.clock.steady_s() - begun_s:.0f} s", style="dim")
             if isinstance(result, Result):
                 bench_.found[name] = result.figures
             else:

@@ -37,14 +37,14 @@ TABLE = "bench_events"
 
 def measure(bench: Bench) -> Result:
     """One ceiling after the other."""
-    scene, line, seconds = bench.scene(), bench.line(), bench.options.seconds(5, 2)
+    scene, line, seconds = bench.scene(), bench.line(), bench.options.seconds(5, 1)
     found: dict[str, float] = {}
     scene.say("parsing and decoding")
     bodies = bodies_of(LoadPlan(request_events=REQUEST_EVENTS))
     found["orjson_per_second"] = 1e6 / best_us(lambda: each(orjson.loads, bodies), len(bodies) * REQUEST_EVENTS)
     found["decode_per_second"] = 1e6 / best_us(lambda: each(decode, bodies), len(bodies) * REQUEST_EVENTS)
     scene.say("inserting")
-    found |= measure_insert(scene, bench.options.seconds(10, 4))
+    found |= measure_insert(scene, bench.options.seconds(10, 2.5))
     scene.say("consuming")
     found |= measure_consumers(scene, seconds)
     scene.say("answering")

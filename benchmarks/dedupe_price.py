@@ -27,7 +27,7 @@ def measure(bench: Bench) -> Result:
     """By share of repeats; in a full run the probe by size of the index as well."""
     scene = bench.scene()
     catalog = load_catalog(scene)
-    seconds = bench.options.seconds(6, 2.5)
+    seconds = bench.options.seconds(6, 2)
     shares = (0.02,) if bench.options.quick else SHARES
     found = {share: compare(messages_with(scene, share, seconds), catalog, scene) for share in shares}
     rows = [

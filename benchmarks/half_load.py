@@ -35,7 +35,7 @@ def measure(bench: Bench) -> Result:
             with_hot.append(hot)
             without.append(run_half(scene, load, rate * (1 - load.plan.hot_share), seconds / 2, hot=False)[0])
         verdict = load.verify()
-    single = measure_single(scene, bench.options.seconds(20, 6))
+    single = measure_single(scene, bench.options.seconds(20, 4))
     small_on, small_off = (min(run["small_ms"]["p99"] for run in runs) for runs in (with_hot, without))
     fresh_ms = percentiles_ms(freshness)
     figures = {

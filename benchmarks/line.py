@@ -35,7 +35,7 @@ def measure(bench: Bench) -> Result:
     with scene.load(request_events=REQUEST_EVENTS) as load:
         load.run(RunSpec(seconds=bench.options.seconds(5, 2), connections=CONNECTIONS))
         load.drained()
-        figures, watch, run = stream(scene, load, bench.options.seconds(60, 20))
+        figures, watch, run = stream(scene, load, bench.options.seconds(60, 14))
         scene.say("accounting for every event")
         verdict = load.verify()
         conservation = check_conservation(scene.parts.books, scene.parts.store, scene.parts.topic)

@@ -18,7 +18,7 @@ POOL_REQUESTS = 2_048
 
 def measure(bench: Bench) -> Result:
     """Open loop at twice the rate of closed loop; what was sent away is not sent again."""
-    scene, seconds = bench.scene(), bench.options.seconds(20, 10)
+    scene, seconds = bench.scene(), bench.options.seconds(20, 7)
     line = bench.line()
     rate = TIMES * line["accepted_per_second"]
     with scene.load(request_events=REQUEST_EVENTS, pool_requests=POOL_REQUESTS) as load:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import io
+from typing import Protocol
+
 import polars as pl
 import pyarrow as pa
 
 from core.errors import Transient
 
 END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
+
+
+class Source(Protocol):
+    """What bytes are read from."""
+
+    def read(self, size: int = ..., /) -> bytes:
+        """So many bytes, or all that are left."""
 
 
 def to_table(frame: pl.DataFrame | pa.Table) -> pa.Table:
@@ -58,17 +68,46 @@ def stream_bytes(table: pa.Table) -> bytes:
 
 def read_stream(data: bytes) -> pl.DataFrame:
     """Read an Arrow stream into a frame. Raises ``Transient`` when the stream was cut off on its way."""
-    frame = pl.from_arrow(read_table(data))
+    # Arrow takes a stream that stops between two batches for a whole one; its end mark tells them apart.
+    if not data.endswith(END_OF_STREAM):
+        raise Transient("ClickHouse's answer broke off before its end")
+    frame = pl.from_arrow(read_batches(data))
     assert isinstance(frame, pl.DataFrame)
     return frame
 
 
-def read_table(data: bytes) -> pa.Table:
-    """The same into a table."""
-    # Arrow takes a stream that stops between two batches for a whole one; its end mark tells them apart.
-    if not data.endswith(END_OF_STREAM):
+def read_arriving(source: Source) -> pa.Table:
+    """The same into a table, batch by batch as it arrives."""
+    arriving = Arriving(source)
+    table = read_batches(pa.PythonFile(arriving, "r"))
+    # Behind the end is nothing; but a connection serves again only when it was seen.
+    if arriving.read() or arriving.last != END_OF_STREAM:
         raise Transient("ClickHouse's answer broke off before its end")
+    return table
+
+
+def read_batches(source: bytes | pa.NativeFile) -> pa.Table:
+    """All batches up to the end mark, or to where the stream stops between two of them."""
     try:
-        return pa.ipc.open_stream(data).read_all()
+        return pa.ipc.open_stream(source).read_all()
     except (pa.ArrowException, OSError) as error:
         raise Transient(f"ClickHouse's answer broke off: {error}") from error
+
+
+class Arriving(io.RawIOBase):
+    """Bytes from somewhere, of which the last few are remembered."""
+
+    def __init__(self, source: Source) -> None:
+        super().__init__()
+        self.last = b""
+        self._source = source
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """So many bytes, or all that are left; fewer at the end."""
+        data = self._source.read(size) if size >= 0 else self._source.read()
+        self.last = (self.last + data[-len(END_OF_STREAM) :])[-len(END_OF_STREAM) :]
+        return data

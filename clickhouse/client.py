@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from io import BufferedIOBase
 from threading import Lock
-from typing import TypeVar
+from typing import TypeVar, cast
 from urllib.parse import unquote, urlsplit
 
 import clickhouse_connect
@@ -14,9 +16,11 @@ import polars as pl
 import pyarrow as pa
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
+from urllib3.exceptions import HTTPError
 
-from clickhouse.arrow import read_stream, read_table, stream_bytes, to_table
+from clickhouse.arrow import read_arriving, read_stream, stream_bytes, to_table
 from clickhouse.errors import UsageStoreError, translate
+from core.errors import Transient
 
 Answer = TypeVar("Answer")
 
@@ -105,8 +109,17 @@ class UsageStore:
         return read_stream(self._answer(sql, parameters))
 
     def query_table(self, sql: str, parameters: Mapping[str, object] | None = None) -> pa.Table:
-        """``query_frame`` for many rows that stay in Arrow: as they came, in many chunks."""
-        return read_table(self._answer(sql, parameters))
+        """``query_frame`` for many rows that stay in Arrow: as they came, in many chunks.
+
+        They are taken while they are found: a server that must know how it ends before it answers lays them by on disk.
+        """
+        bound = bind(sql, parameters)
+        answer = self._ask(lambda client: client.raw_stream(sql, bound, QUERY_SETTINGS, fmt="ArrowStream"))
+        with closing(cast(BufferedIOBase, answer)) as raw:
+            try:
+                return read_arriving(raw)
+            except HTTPError as error:
+                raise Transient(f"ClickHouse's answer broke off: {error}") from None
 
     def command(self, sql: str, parameters: Mapping[str, object] | None = None) -> None:
         """Run a statement that returns nothing, such as DDL."""

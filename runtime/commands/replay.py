@@ -18,6 +18,7 @@ from core.errors import Refused
 from runtime.commands.audit import opened
 from runtime.commands.bars import counting_bar
 from runtime.commands.usage import merchant_codes, merchant_id, read_instant
+from runtime.keep_memory import keep_memory
 from runtime.replay.choose import Wanted
 from runtime.replay.run import Replayed, Watcher, replay
 
@@ -40,6 +41,7 @@ def replay_command(
     Without a span: all of them, as after TRUNCATE usage_windows. What is written has the digest that was sealed. Ends
     with exit code 1 when --check finds differences, or when a block's events are damaged.
     """
+    keep_memory()
     clock = SystemClock()
     span = [None if text is None else read_instant(text, "UTC") for text in (since, until)]
     if span[0] and span[1] and span[0] >= span[1]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,10 +17,17 @@ from runtime.audit.rebuild_corrected import as_asked
 from streams.tables import stream_fills
 
 # A pass reads so many bytes of events at once, or one block. Each looks through the parts in which its rows lie: few
-# large ones cost less than many small ones. These are a million events or more.
-BYTES_AT_ONCE = 300_000_000
+# large ones cost less than many small ones. These are 700,000 events or more.
+BYTES_AT_ONCE = 200_000_000
+# Half of a part's rows cost as much to look through as all of them: a part so many times larger is still read at once.
+PART_TIMES_MAX = 2
 # Each is a condition of its own on every row that is looked through.
 RUNS_AT_ONCE = 32
+PARTS = """
+    SELECT toInt64(incarnation) AS incarnation, toInt64(partition) AS partition, toInt64(block_first) AS first_offset,
+        toString(_part) AS part
+    FROM usage_events GROUP BY incarnation, partition, block_first, part ORDER BY count()
+"""
 # Incarnation, partition and first offset.
 Place = tuple[int, int, int]
 # What is read at once: runs of blocks of one partition each.
@@ -75,16 +83,21 @@ def choose(store: UsageStore, wanted: Wanted, sealed: list[Block], fills: Mappin
     chosen only when everything is. A block that filled a meter comes alone: those before it must be right by then.
     """
     here = sealed if wanted.partition is None else [block for block in sealed if block.partition == wanted.partition]
-    places = None
-    if not wanted.all_events:
-        places = places_of(store, wanted) | {place for place, asked in fills.items() if wanted.fills(asked)}
-    return list(passes(list(neighbours(here, places)), fills, events_at_once(store)))
+    if wanted.all_events:
+        return list(passes(list(neighbours(here, None)), fills, events_at_once(store), parts_of(store)))
+    places = places_of(store, wanted) | {place for place, asked in fills.items() if wanted.fills(asked)}
+    return list(passes(list(neighbours(here, places)), fills, events_at_once(store), {}))
 
 
 def events_at_once(store: UsageStore) -> int:
     """How many events of the size that they have on the average a pass may read."""
     stored_bytes, rows = store.query_frame(BYTES_AND_ROWS).row(0)
     return int(BYTES_AT_ONCE * max(rows, 1) // max(stored_bytes, 1))
+
+
+def parts_of(store: UsageStore) -> dict[Place, str]:
+    """The part in which most of each block's events lie now."""
+    return {(row[0], row[1], row[2]): row[3] for row in store.query_frame(PARTS).iter_rows()}
 
 
 def places_of(store: UsageStore, wanted: Wanted) -> set[Place]:
@@ -113,11 +126,13 @@ def neighbours(blocks: Iterable[Block], places: set[Place] | None) -> Iterator[l
         yield run
 
 
-def passes(runs: Sequence[list[Block]], fills: Mapping[Place, FillAsked], events_max: int) -> Iterator[Pass]:
+def passes(
+    runs: Sequence[list[Block]], fills: Mapping[Place, FillAsked], events_max: int, part_of: Mapping[Place, str]
+) -> Iterator[Pass]:
     """Runs of neighbours in passes, with those blocks that filled a meter in passes of their own.
 
-    In the order in which blocks were made, across partitions: rows that came together lie together in ClickHouse, and
-    few of them are then read for nothing.
+    In the order in which blocks were made, across partitions, those of a part of ClickHouse together: few rows are then
+    read for nothing.
     """
     run_of = {place_of_block(block): number for number, run in enumerate(runs) for block in run}
     in_time = sorted(chain.from_iterable(runs), key=lambda block: (block.intended_at, place_of_block(block)))
@@ -127,20 +142,35 @@ def passes(runs: Sequence[list[Block]], fills: Mapping[Place, FillAsked], events
         return place if place in fills else None
 
     for _place, some in groupby(in_time, fill_at):
-        yield from bounded(some, run_of, events_max)
+        yield from bounded(by_part(some, part_of), run_of, events_max)
 
 
-def bounded(blocks: Iterable[Block], run_of: Mapping[Place, int], events_max: int) -> Iterator[Pass]:
-    """Blocks that follow each other in passes that are not too large, but for one that is so by itself."""
+def by_part(blocks: Iterable[Block], part_of: Mapping[Place, str]) -> Iterable[list[Block]]:
+    """Blocks in lists of those that share a part; each by itself of which that is not known."""
+    found: dict[Place | str, list[Block]] = defaultdict(list)
+    for block in blocks:
+        place = place_of_block(block)
+        found[part_of.get(place, place)].append(block)
+    return found.values()
+
+
+def bounded(groups: Iterable[list[Block]], run_of: Mapping[Place, int], events_max: int) -> Iterator[Pass]:
+    """Groups that follow each other in passes that are not too large; one that is so by itself in several.
+
+    A single block is never parted.
+    """
     found: dict[int, list[Block]] = {}
     events = 0
-    for block in blocks:
-        run = run_of[place_of_block(block)]
-        runs = len(found) + (run not in found)
-        if found and (events + block.received > events_max or runs > RUNS_AT_ONCE):
-            yield list(found.values())
-            found, events = {}, 0
-        found.setdefault(run, []).append(block)
-        events += block.received
+    for group in groups:
+        whole = sum(block.received for block in group)
+        most = max(events_max, min(whole, PART_TIMES_MAX * events_max)) if len(group) > 1 else events_max
+        for number, block in enumerate(group):
+            run = run_of[place_of_block(block)]
+            full = events + (block.received if number else whole) > (most if number else events_max)
+            if found and (full or len(found) + (run not in found) > RUNS_AT_ONCE):
+                yield list(found.values())
+                found, events = {}, 0
+            found.setdefault(run, []).append(block)
+            events += block.received
     if found:
         yield list(found.values())

@@ -9,11 +9,12 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from dataclasses import replace as with_fields
 from functools import partial
+from itertools import chain
 from time import sleep
 
 from core.db import transaction
 from ingest.correction import FillAsked
-from runtime.audit.blocks import Block, load_blocks, together
+from runtime.audit.blocks import Block, load_blocks
 from runtime.audit.rebuild_corrected import Earlier
 from runtime.audit.repair_ledger import sole_repair, without_close
 from runtime.audit.run import AuditParts
@@ -21,16 +22,14 @@ from runtime.audit.scope import open_scope
 from runtime.replay.again import DAMAGED, EQUAL, STALE, Judged, Sources, judge
 from runtime.replay.choose import Pass, Place, Wanted, choose, load_fills, place_of_block
 from runtime.replay.read import TableRead, read_table
-from runtime.replay.write import Stores, Written, prove, write_windows
+from runtime.replay.write import Stores, put_right
 from streams.catalog_cache import CatalogCache
 from streams.compiled import Compiled
 from streams.retry import Retry, RetryPolicy
 from streams.rows import TABLES
 
-# One computes while the other waits for a store.
+# Each works on a block.
 THREADS = 2
-# Of so many events, or of one block, windows are made and inserted together.
-ROWS_AT_ONCE = 200_000
 Stored = Mapping[str, TableRead]
 
 
@@ -68,19 +67,26 @@ def replay(parts: AuditParts, wanted: Wanted, *, write: bool, watcher: Watcher |
         sources, fills = open_sources(parts, retry), retry("reading fills", lambda: load_asked(parts))
         chosen = retry("choosing blocks", lambda: choose_blocks(parts, wanted, fills))
         watcher.total(sum(block.received for some in chosen for run in some for block in run))
-        with ThreadPoolExecutor(THREADS, "replay") as threads, closing(read_ahead(stores, chosen)) as passes:
-            proof = threads.submit(prove, stores, [], [])
+        with (
+            ThreadPoolExecutor(THREADS, "replay") as threads,
+            ThreadPoolExecutor(1, "replay-write") as writer,
+            closing(read_ahead(stores, chosen)) as passes,
+        ):
+            writing = writer.submit(put_right, stores, [], [])
             for some, stored in passes:
-                work = partial(work_through, stores, stored, sources, write=write)
-                written: list[Written] = []
-                for judged, wrote in threads.map(work, [few for run in some for few in together(run, ROWS_AT_ONCE)]):
+                if some_in(fills, some):
+                    # It says windows anew from those of the blocks before it.
+                    writing.result()
+                stale = []
+                for judged in threads.map(partial(judge_patiently, retry, stored, sources), chain.from_iterable(some)):
                     count(done, judged, {} if write else fills)
-                    written += wrote
-                    watcher.done(sum(one.block.received for one in judged))
-                # What one pass wrote is read back while the next is worked on.
-                proof.result()
-                proof = threads.submit(prove, stores, some, written)
-            proof.result()
+                    if judged.state == STALE:
+                        stale.append(judged)
+                    watcher.done(judged.block.received)
+                # What one pass comes to is written, and read back, while the next is worked on.
+                writing.result()
+                writing = writer.submit(put_right, stores, some, stale if write else [])
+            writing.result()
     return done
 
 
@@ -131,30 +137,32 @@ def read_pass(stores: Stores, some: Pass) -> Stored:
     return {table: stores.retry("reading blocks", partial(read_table, stores.usage, table, some)) for table in TABLES}
 
 
-def work_through(
-    stores: Stores, stored: Stored, sources: Sources, few: list[Block], *, write: bool
-) -> tuple[list[Judged], list[Written]]:
-    """Judge neighbouring blocks, and with ``write`` write those that are stale; how they stood, without their rows."""
-    judged = [stores.retry("reading what lay before", partial(judge, block, stored, sources)) for block in few]
-    stale = [one for one in judged if one.state == STALE]
-    written = write_windows(stores, stale) if write and stale else []
-    return [Judged(one.block, one.state) for one in judged], written
+def some_in(fills: Mapping[Place, FillAsked], some: Pass) -> bool:
+    """Whether a pass has a block that filled a meter."""
+    return any(place_of_block(block) in fills for run in some for block in run)
 
 
-def count(done: Replayed, found: list[Judged], unwritten: Mapping[Place, FillAsked]) -> None:
-    """Add some blocks to what a replay has come to.
+def judge_patiently(retry: Retry, stored: Stored, sources: Sources, block: Block) -> Judged:
+    """Judge a block, however long a store takes to answer what lay before it."""
+    return retry("reading what lay before", lambda: judge(block, stored, sources))
+
+
+def count(done: Replayed, one: Judged, unwritten: Mapping[Place, FillAsked]) -> None:
+    """Add a block to what a replay has come to.
 
     When nothing is written, a fill that does not come out as it was sealed is no sign of damage if earlier windows of
     its partition were found wrong: it cannot be judged before those are right.
     """
-    wrong = {block.partition for block in done.stale}
-    for one in found:
-        block, state = one.block, one.state
-        done.blocks += 1
-        done.events += block.received
-        done.equal += state == EQUAL
-        waits = state == DAMAGED and place_of_block(block) in unwritten and block.partition in wrong
-        if state == STALE or waits:
-            done.stale.append(block)
-        elif state == DAMAGED:
-            done.damaged.append(block)
+    block = one.block
+    done.blocks += 1
+    done.events += block.received
+    done.equal += one.state == EQUAL
+    waits = (
+        one.state == DAMAGED
+        and place_of_block(block) in unwritten
+        and any(block.partition == other.partition for other in done.stale)
+    )
+    if one.state == STALE or waits:
+        done.stale.append(block)
+    elif one.state == DAMAGED:
+        done.damaged.append(block)

@@ -1,4 +1,4 @@
-"""Windows written over: under the rules of a repair, several blocks at a time.
+"""Windows written over: under the rules of a repair, the blocks of a pass at a time.
 
     1. begin    a generation for each block, that no other repair has
     2. delete   what the blocks still have in the two tables; when it returns it is gone
@@ -11,7 +11,8 @@ A crash before 5 leaves repairs that are begun, and blocks that are stale or rig
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -31,9 +32,15 @@ from streams.retry import Retry
 from streams.store import ClickHouseStore, block_tokens
 from streams.texts import U64
 
+# Of so many events windows are inserted at once, or of one block.
+EVENTS_AT_ONCE = 1_000_000
 OF_BLOCKS = (
     "incarnation = {incarnation:UInt32} AND partition = {partition:UInt16} AND block_first IN {firsts:Array(UInt64)}"
 )
+
+
+# A block and the generation of its repair.
+Numbered = tuple[Judged, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,28 +62,46 @@ class Written:
     prints: Mapping[str, U64]
 
 
+def put_right(stores: Stores, some: Pass, stale: Sequence[Judged]) -> None:
+    """Steps 1 to 5 for blocks of a pass. Raises ``Stop`` when a store stays away, or when what was written differs."""
+    if stale:
+        prove(stores, some, write_windows(stores, stale))
+
+
 def write_windows(stores: Stores, stale: Sequence[Judged]) -> list[Written]:
-    """Steps 1 to 3 for blocks of one partition, at least one. Raises ``Stop`` when a store stays away."""
+    """Steps 1 to 3 for at least one block."""
     generations = begin_repairs(stores.books, "windows", stores.topic, [judged.block for judged in stale])
     for table in MADE:
-        if any(table in judged.had for judged in stale):
-            delete(stores, table, stale)
-        insert(stores, table, stale, generations[0])
+        delete(stores, table, [judged.block for judged in stale if table in judged.had])
+        for few in portions(list(zip(stale, generations, strict=True))):
+            insert(stores, table, [judged for judged, _ in few], few[0][1])
     return [
         Written(judged.block, generation, judged.prints) for judged, generation in zip(stale, generations, strict=True)
     ]
 
 
-def delete(stores: Stores, table: str, stale: Sequence[Judged]) -> None:
-    """Step 2 for one table. One mutation for all blocks: each rewrites whole parts."""
-    first = stale[0].block
-    bound = {
-        "incarnation": first.incarnation,
-        "partition": first.partition,
-        "firsts": [judged.block.first_offset for judged in stale],
-    }
+def delete(stores: Stores, table: str, blocks: Sequence[Block]) -> None:
+    """Step 2 for one table. One mutation for all blocks of a partition: each rewrites whole parts."""
+    firsts: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for block in blocks:
+        firsts[block.incarnation, block.partition].append(block.first_offset)
     sql = f"ALTER TABLE {table} DELETE WHERE {OF_BLOCKS} SETTINGS mutations_sync = 2"
-    stores.retry(f"deleting from {table}", lambda: stores.usage.command(sql, bound))
+    for (incarnation, partition), own in firsts.items():
+        bound = {"incarnation": incarnation, "partition": partition, "firsts": own}
+        stores.retry(f"deleting from {table}", partial(stores.usage.command, sql, bound))
+
+
+def portions(stale: Sequence[Numbered]) -> Iterator[Sequence[Numbered]]:
+    """Blocks in lists of so many events together, or of one."""
+    some: list[Numbered] = []
+    events = 0
+    for one in stale:
+        if some and events + one[0].block.received > EVENTS_AT_ONCE:
+            yield some
+            some, events = [], 0
+        some.append(one)
+        events += one[0].block.received
+    yield some
 
 
 def insert(stores: Stores, table: str, stale: Sequence[Judged], generation: int) -> None:
@@ -94,8 +119,6 @@ def insert(stores: Stores, table: str, stale: Sequence[Judged], generation: int)
 
 def prove(stores: Stores, some: Pass, written: Sequence[Written]) -> None:
     """Steps 4 and 5 for the blocks of a pass. Raises ``Stop`` when a block has not the rows that it was given."""
-    if not written:
-        return
     places = {place_of_block(one.block) for one in written}
     runs = [[block for block in run if place_of_block(block) in places] for run in some]
     for table in MADE:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+
 import polars as pl
 import pyarrow as pa
 import pytest
 
-from clickhouse.arrow import read_stream, stream_bytes, to_table
+from clickhouse.arrow import read_arriving, read_stream, stream_bytes, to_table
 from core.errors import Transient
 
 PAIRS = [[{"key": "a", "value": "1"}, {"key": "b", "value": "2"}], [], [{"key": "c", "value": ""}]]
@@ -38,9 +40,12 @@ def test_an_answer_that_broke_off_may_be_asked_for_again() -> None:
     whole = stream_bytes(pa.Table.from_batches(batches))
 
     assert read_stream(whole)["n"].sum() == 499500
+    assert read_arriving(BytesIO(whole)).num_rows == 1000
     for length in range(len(whole)):
         with pytest.raises(Transient, match="broke off"):
             read_stream(whole[:length])
+        with pytest.raises(Transient, match="broke off"):
+            read_arriving(BytesIO(whole[:length]))
 
 
 def test_an_answer_whose_middle_is_damaged_may_be_asked_for_again() -> None:
@@ -49,3 +54,5 @@ def test_an_answer_whose_middle_is_damaged_may_be_asked_for_again() -> None:
 
     with pytest.raises(Transient, match="broke off"):
         read_stream(whole[:2000] + whole[-8:])
+    with pytest.raises(Transient, match="broke off"):
+        read_arriving(BytesIO(whole[:2000] + whole[-8:]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -22,10 +23,14 @@ def block(partition: int, number: int, events: int = 40) -> Block:
 
 
 def shown(
-    blocks: list[Block], places: set[Place] | None = None, fills: set[Place] | None = None, events_max: int = 1_000
+    blocks: list[Block],
+    places: set[Place] | None = None,
+    fills: set[Place] | None = None,
+    events_max: int = 1_000,
+    parts: Mapping[Place, str] | None = None,
 ) -> list[list[str]]:
     """Passes with their runs as ``partition:first offsets``; each in the order of its partition."""
-    found = passes(list(neighbours(blocks, places)), dict.fromkeys(fills or (), FILL), events_max)
+    found = passes(list(neighbours(blocks, places)), dict.fromkeys(fills or (), FILL), events_max, parts or {})
     return [
         [f"{run[0].partition}:{','.join(str(block.first_offset) for block in run)}" for run in some] for some in found
     ]
@@ -37,6 +42,16 @@ def test_a_pass_holds_what_was_made_together_across_partitions() -> None:
     assert shown(sealed, events_max=160) == [["0:0,10", "1:0,10"], ["0:20", "1:20"]]
     assert shown([block(0, 0, events=2_000), block(0, 1)]) == [["0:0"], ["0:10"]]
     assert shown([]) == []
+
+
+def test_a_pass_ends_where_a_part_does() -> None:
+    """A part is not read twice, unless it holds more than two passes; what else fits comes with it."""
+    sealed = [block(0, number) for number in range(6)]
+    parts = {place_of_block(one): "ab"[number // 3] for number, one in enumerate(sealed)}
+    assert shown(sealed, events_max=200, parts=parts) == [["0:0,10,20"], ["0:30,40,50"]]
+    assert shown(sealed, events_max=100, parts=parts) == [["0:0,10,20"], ["0:30,40,50"]]
+    assert shown(sealed, events_max=50, parts=parts) == [["0:0,10"], ["0:20"], ["0:30,40"], ["0:50"]]
+    assert shown(sealed, events_max=240, parts=parts) == [["0:0,10,20,30,40,50"]]
 
 
 def test_blocks_that_were_not_chosen_part_a_run(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,7 +41,7 @@ def test_many_passes_come_to_the_same(audited: AuditParts, streamed: Stream, mon
         audited.store.command(f"ALTER TABLE {table} DELETE WHERE partition = 1 SETTINGS mutations_sync = 2")
         audited.store.command(DAMAGE_BLOCK.format(table=table))
     monkeypatch.setattr("runtime.replay.choose.BYTES_AT_ONCE", 60_000)
-    monkeypatch.setattr("runtime.replay.run.ROWS_AT_ONCE", 100)
+    monkeypatch.setattr("runtime.replay.write.EVENTS_AT_ONCE", 100)
 
     code, checked = run_json("--check")
     assert code == 1 and checked["differing"] > 1 and checked["damaged"] == []
