@@ -14,10 +14,11 @@ from starlette.exceptions import HTTPException
 
 from api import backfills
 from api.config import ApiParts
+from api.current_bill import CurrentBills
 from api.event_fate import event_fate, fate_json
 from api.freshness import Freshness
 from api.list_events import list_events
-from api.parameters import Parameters, read_events_question, read_top_question, read_usage_question
+from api.parameters import Parameters, read_customer, read_events_question, read_top_question, read_usage_question
 from api.price_migration import migrated
 from api.price_simulation import limited_body, simulated
 from api.remembered import Remembered
@@ -113,9 +114,11 @@ def add_events(app: FastAPI, parts: ApiParts) -> None:
 
 
 def add_usage(app: FastAPI, parts: ApiParts) -> None:
-    """What was used."""
+    """What was used, and what it comes to."""
     freshness = Freshness(parts.books, parts.topic, parts.look_at_log, parts.clock)
-    answers = UsageAnswers(Remembered(parts.books, parts.clock), parts.store, freshness)
+    remembered = Remembered(parts.books, parts.clock)
+    answers = UsageAnswers(remembered, parts.store, freshness)
+    bills = CurrentBills(parts.books, parts.store, remembered, freshness, parts.clock)
     # Who waits for others to be answered together does nothing meanwhile; the common pool has few threads.
     threads = ThreadPoolExecutor(ASKED_AT_ONCE, "usage")
 
@@ -131,6 +134,11 @@ def add_usage(app: FastAPI, parts: ApiParts) -> None:
     async def top(request: Request, merchant_id: Merchant) -> Response:
         """The largest customers: by a ``meter`` or by events, ``zone``, ``from``, ``to``, ``limit``."""
         return await ask(partial(answers.top, merchant_id, read_top_question(request)))
+
+    @app.get("/v1/bill")
+    async def bill(request: Request, merchant_id: Merchant) -> Response:
+        """What the current periods of a ``customer`` come to so far, line by line."""
+        return await ask(partial(bills.ask, merchant_id, read_customer(request)))
 
 
 def add_prices(app: FastAPI, parts: ApiParts) -> None:

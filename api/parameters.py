@@ -116,6 +116,14 @@ def read_events_question(request: Request) -> tuple[EventsQuestion, int, str | N
     return question, given.number("limit", PAGE_EVENTS, PAGE_EVENTS_MAX), given.text("cursor")
 
 
+def read_customer(request: Request) -> str:
+    """The key of the one customer that must be named."""
+    customer = Parameters(request, frozenset({"customer"})).text("customer")
+    if not customer:
+        raise Refused("parameter_missing", "customer is needed: the key of one customer")
+    return customer
+
+
 def read_usage_question(request: Request) -> UsageQuestion:
     """Which usage; merchants are left to the key."""
     given = Parameters(

@@ -7,12 +7,12 @@ on or after a day.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import date
 from typing import Final
 
 import polars as pl
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, true, update
 
 from catalog.change import Known
 from catalog.diff import Books, Diff
@@ -35,10 +35,11 @@ PINS: Final[Schema] = {
 OWNER: Final = ["subscription_id", "meter_id"]
 
 
-def load_pins(connection: Connection, version: int) -> pl.DataFrame:
-    """All PINS as of a catalog version."""
+def load_pins(connection: Connection, version: int, subscription_ids: Collection[str] | None = None) -> pl.DataFrame:
+    """The PINS of all subscriptions, or of some, as of a catalog version."""
     columns = [price_pins.c[name] for name in PINS]
-    rows = connection.execute(select(*columns).where(holds_at(price_pins, version)))
+    wanted = true() if subscription_ids is None else price_pins.c.subscription_id.in_(subscription_ids)
+    rows = connection.execute(select(*columns).where(holds_at(price_pins, version), wanted))
     return pl.DataFrame([tuple(row) for row in rows], schema=PINS, orient="row")
 
 

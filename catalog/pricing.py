@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from zoneinfo import ZoneInfo
 
 import polars as pl
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, true
 
 from catalog.price import price_text
 from catalog.price_versions import load_pins, with_ends, with_overrides, with_versions
@@ -61,6 +62,7 @@ SUBSCRIPTIONS_QUERY = """
         AND c.from_version <= %(version)s AND (c.until_version IS NULL OR %(version)s < c.until_version)
     WHERE s.from_version <= %(version)s
 """
+OF_CUSTOMER = " AND s.merchant_id = %(merchant_id)s AND s.customer_id = %(customer_id)s"
 
 PRICES: Schema = {
     "plan_id": pl.String(),
@@ -95,12 +97,28 @@ def load_priced_subscriptions(connection: Connection, version: int) -> pl.DataFr
     sorted by merchant, subscription and price.
     """
     assert 0 <= version <= current_version(connection), f"catalog version {version} is not written yet"
-    subscriptions = load_subscriptions(connection, version)
     sold, own = load_prices(connection, version), load_own_prices(connection, version)
+    return all_priced(load_subscriptions(connection, version), sold, own, lambda: load_pins(connection, version))
+
+
+def load_priced_of_customer(connection: Connection, version: int, merchant_id: str, customer_id: str) -> pl.DataFrame:
+    """The rows of ``load_priced_subscriptions`` of one customer, without looking at those of others."""
+    said = {"version": version, "merchant_id": merchant_id, "customer_id": customer_id}
+    subscriptions = with_times(read_frame(connection, SUBSCRIPTIONS_QUERY + OF_CUSTOMER, said, SUBSCRIPTIONS))
+    plan_ids = subscriptions["plan_id"].unique().to_list()
+    ids = subscriptions["subscription_id"].to_list()
+    sold, own = load_prices(connection, version, plan_ids), load_own_prices(connection, version, ids)
+    return all_priced(subscriptions, sold, own, lambda: load_pins(connection, version, ids))
+
+
+def all_priced(
+    subscriptions: pl.DataFrame, sold: pl.DataFrame, own: pl.DataFrame, find_pins: Callable[[], pl.DataFrame]
+) -> pl.DataFrame:
+    """PRICED_SUBSCRIPTIONS of subscriptions with the prices of their plans, their own prices and, if needed, pins."""
     priced = with_anchors(subscriptions).join(sold, on="plan_id")
     # Asked of the prices, which are few: subscriptions may be a million.
     if own.height or sold.select("plan_id", "meter_id").is_duplicated().any():
-        spans = with_versions(priced, load_pins(connection, version))
+        spans = with_versions(priced, find_pins())
         own = with_anchors(subscriptions).join(own, on=["subscription_id", "plan_id"])
         priced = with_ends(with_overrides(spans, own) if own.height else spans)
     else:
@@ -114,7 +132,11 @@ def load_priced_subscriptions(connection: Connection, version: int) -> pl.DataFr
 
 def load_subscriptions(connection: Connection, version: int) -> pl.DataFrame:
     """All subscriptions as of a catalog version, with their instants."""
-    subscriptions = read_frame(connection, SUBSCRIPTIONS_QUERY, {"version": version}, SUBSCRIPTIONS)
+    return with_times(read_frame(connection, SUBSCRIPTIONS_QUERY, {"version": version}, SUBSCRIPTIONS))
+
+
+def with_times(subscriptions: pl.DataFrame) -> pl.DataFrame:
+    """SUBSCRIPTIONS with their instants."""
     return subscriptions.with_columns(
         pl.from_epoch("starts_us", "us").dt.replace_time_zone("UTC").alias("starts_at"),
         pl.from_epoch("ends_us", "us").dt.replace_time_zone("UTC").alias("ends_at"),
@@ -133,8 +155,9 @@ def with_anchors(subscriptions: pl.DataFrame) -> pl.DataFrame:
     return subscriptions.join(starts.with_columns(pl.Series("anchor", days, pl.Date())), on=["zone", "starts_at"])
 
 
-def load_prices(connection: Connection, version: int) -> pl.DataFrame:
-    """All prices with their plan and meter, as of ``version``: a frame of ``PRICES``."""
+def load_prices(connection: Connection, version: int, plan_ids: Collection[str] | None = None) -> pl.DataFrame:
+    """All prices, or those of some plans, with their plan and meter, as of ``version``: a frame of ``PRICES``."""
+    wanted = true() if plan_ids is None else prices.c.plan_id.in_(plan_ids)
     statement = (
         select(
             prices.c.plan_id,
@@ -150,15 +173,18 @@ def load_prices(connection: Connection, version: int) -> pl.DataFrame:
         )
         .join(plans, plans.c.plan_id == prices.c.plan_id)
         .join(meters, meters.c.meter_id == prices.c.meter_id)
-        .where(holds_at(prices, version), holds_at(meters, version))
+        .where(holds_at(prices, version), holds_at(meters, version), wanted)
     )
     rows = [(*row[:-1], price_text(row.definition)) for row in connection.execute(statement)]
     return pl.DataFrame(rows, schema=PRICES, orient="row")
 
 
-def load_own_prices(connection: Connection, version: int) -> pl.DataFrame:
-    """The prices of single subscriptions, as of ``version``: a frame of ``OWN_PRICES``."""
+def load_own_prices(
+    connection: Connection, version: int, subscription_ids: Collection[str] | None = None
+) -> pl.DataFrame:
+    """The prices of single subscriptions, all or some, as of ``version``: a frame of ``OWN_PRICES``."""
     own = price_overrides.c
+    wanted = true() if subscription_ids is None else own.subscription_id.in_(subscription_ids)
     statement = (
         select(
             own.subscription_id,
@@ -177,7 +203,7 @@ def load_own_prices(connection: Connection, version: int) -> pl.DataFrame:
         .join(subscription_rows, subscription_rows.c.subscription_id == own.subscription_id)
         .join(plans, plans.c.plan_id == subscription_rows.c.plan_id)
         .join(meters, meters.c.meter_id == own.meter_id)
-        .where(holds_at(price_overrides, version), holds_at(meters, version))
+        .where(holds_at(price_overrides, version), holds_at(meters, version), wanted)
     )
     found = [row._asdict() for row in connection.execute(statement)]
     rows = [row | {"definition": price_text(row["definition"])} for row in found]
