@@ -38,11 +38,13 @@ def read_kind(fields: Fields, kind: str, aggregation: str | None) -> Derivation 
     if kind == "percentile":
         refuse_others(fields, kind, aggregation, ("sum", "min", "max", "latest", "avg"))
         return read_percentile(fields)
-    refuse_others(fields, kind, aggregation, LASTING)
     if kind == "held":
+        refuse_others(fields, kind, aggregation, LASTING)
         unit = fields.one_of("held", tuple(UNIT_US))
         return Derivation("held", unit) if unit else None
     what = fields.one_of("carried", CARRIED)
+    # Changes that are sent add up to the rise by themselves.
+    refuse_others(fields, kind, aggregation, ("latest",) if what == "rise" else LASTING)
     return Derivation("carried", what) if what else None
 
 

@@ -5,7 +5,8 @@ nothing is taken from windows: every event counts once, and those before a perio
 
 A value that lasts is a running total of changes. A meter of latest values has a value for each of its groups, and its
 changes are the differences from one event of a group to its next. Before the first event the value is 0. One that held
-for no time, because another came in the same instant, was never there.
+for no time, because another came in the same instant, was never there. A rise is from one reading of a counter to its
+next, so that the first has none; one that falls began anew from 0.
 """
 
 from __future__ import annotations
@@ -80,10 +81,12 @@ _CARRIED = {
     "sum": f"""toInt64(0) AS at_us, toFixedString('', 16) AS key, part,
         toInt256(sum(toDecimal256(sum, 12)) * {_WHOLE}) AS units""",
 }
+_OF_PART = "PARTITION BY row, part ORDER BY at_us, key ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW"
 _CHANGE = {
-    "latest": """units - lagInFrame(units, 1) OVER
-            (PARTITION BY row, part ORDER BY at_us, key ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)""",
+    "latest": f"units - lagInFrame(units, 1) OVER ({_OF_PART})",
     "sum": "units",
+    "rise": f"""if(units < lagInFrame(units, 1, units) OVER ({_OF_PART}), greatest(units, toInt256(0)),
+        units - lagInFrame(units, 1, units) OVER ({_OF_PART}))""",
 }
 _ORDERED = "PARTITION BY row ORDER BY at_us, key, part ROWS BETWEEN UNBOUNDED PRECEDING AND"
 _LEVELS = f"""
@@ -99,7 +102,13 @@ _FOLDED = {
     "end": "sum(change)",
     "max": """if(min(at_us) > any(starts_us), greatest(toInt256(0), maxIf(level, lasted_us > 0)),
         maxIf(level, lasted_us > 0))""",
+    "rise": "sumIf(change, at_us >= starts_us)",
 }
+_LAST_OF_INSTANTS = """
+    SELECT h.row AS row, h.at_us AS at_us, max(h.key) AS key, h.part AS part, any(h.starts_us) AS starts_us,
+        any(h.ends_us) AS ends_us, argMax(h.units, h.key) AS units
+    FROM ([happened]) AS h GROUP BY h.row, h.part, h.at_us
+"""
 _LASTING = f"SELECT row, toDecimal128([folded], 12) AS quantity FROM ({_LEVELS}) GROUP BY row"
 
 
@@ -182,7 +191,10 @@ def lasting_sql(scopes: pl.DataFrame, rules: Sequence[Rule], told: Told, cutoff:
     folded = quotient_sql("sum(level * lasted_us)", f"toInt256({UNIT_US.get(derivation.by, 1):d})")
     if derivation.kind == "carried":
         folded = quotient_sql(_FOLDED[derivation.by], "toInt256(1)")
-    sql = _LASTING.replace("[folded]", folded).replace("[change]", _CHANGE[base]).replace("[happened]", happened)
+    change = _CHANGE["rise" if derivation.by == "rise" else base]
+    if derivation.by == "rise":
+        happened = _LAST_OF_INSTANTS.replace("[happened]", happened)
+    sql = _LASTING.replace("[folded]", folded).replace("[change]", change).replace("[happened]", happened)
     return sql, bound | dict(part.parameters)
 
 

@@ -14,7 +14,7 @@ Kind = Literal["bucket", "percentile", "held", "carried"]
 UNIT_US: Final = {"second": 10**6, "minute": 60 * 10**6, "hour": 3_600 * 10**6, "day": 86_400 * 10**6}
 BUCKETS: Final = ("minute", "hour", "day")
 COMBINED_BY: Final = ("sum", "max", "min", "avg")
-CARRIED: Final = ("end", "max")
+CARRIED: Final = ("end", "max", "rise")
 # What a value that lasts may be added up from: changes of it, or the value itself.
 LASTING: Final = ("sum", "latest")
 
@@ -25,7 +25,7 @@ class Derivation:
 
     ``bucket``: the aggregation of each bucket of time (``by``), combined. ``percentile``: of all values, ``by`` of 100.
     ``held``: the value times how long it lasted, in units of time (``by``). ``carried``: the value at the ``end`` of
-    the period, or its ``max`` in it.
+    the period, its ``max`` in it, or by how much it came to ``rise`` in it.
     """
 
     kind: Kind

@@ -16,6 +16,8 @@ CASES = """
     max         | percentile: 99.90             | percentile:99.9
     latest      | held: hour                    | held:hour
     sum         | carried: end                  | carried:end
+    latest      | carried: rise                 | carried:rise
+    sum         | carried: rise                 | billed_not_with_aggregation
     max         | bucket: week, combine: sum    | choice_unknown
     max         | bucket: hour                  | field_missing
     max         | percentile: 0                 | percentile_invalid

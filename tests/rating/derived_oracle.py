@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal, localcontext
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from core.quantity import EXACT
@@ -88,8 +89,24 @@ def level_at(facts: Sequence[Fact], at: datetime, *, gauge: bool) -> Decimal:
     return added(list({fact.group: fact.value for fact in known}.values()))
 
 
+def risen(facts: Sequence[Fact], start: datetime, end: datetime) -> Decimal:
+    """What each group's counter rose by in a period, from reading to reading; one that falls began anew from 0."""
+    readings: dict[str, dict[datetime, Decimal]] = {}
+    for fact in sorted(facts, key=lambda fact: (fact.at, fact.key)):
+        readings.setdefault(fact.group, {})[fact.at] = fact.value
+    rises = [
+        value - before if value >= before else max(value, Decimal(0))
+        for read in readings.values()
+        for (_, before), (at, value) in pairwise(read.items())
+        if start <= at < end
+    ]
+    return added(rises)
+
+
 def lasting(facts: Sequence[Fact], start: datetime, end: datetime, what: str, *, gauge: bool) -> Decimal:
-    """``end`` or ``max`` of the value in a period, or its time in hours (``hour``) or seconds (``second``)."""
+    """``end``, ``max`` or ``rise`` of the value in a period, or its time, by the ``hour`` or ``second``."""
+    if what == "rise":
+        return risen(facts, start, end)
     instants = sorted({start, *(fact.at for fact in facts if start <= fact.at < end)})
     levels = [level_at(facts, at, gauge=gauge) for at in instants]
     if what in ("end", "max"):

@@ -43,12 +43,16 @@ LASTING = {
     f"l-{base}-{what}": (base, kind, what)
     for base in ("sum", "latest")
     for kind, what in (("held", "hour"), ("held", "second"), ("carried", "end"), ("carried", "max"))
-}
+} | {"l-latest-rise": ("latest", "carried", "rise")}
+# Meters that come to the same value by an expression.
+WORKED_OUT = ("b-avg-hour-avg", "p-95", "l-latest-second", "l-sum-hour", "l-latest-rise")
 
 
 def meter(code: str, aggregation: str, billed: str, more: str = "") -> str:
     """A meter of the catalog file."""
     value = "" if aggregation == "count" else "value: n, "
+    if code in WORKED_OUT:
+        value = "expression: 2 * properties.n / 2, "
     return f"  - {{code: {code}, event_type: call, aggregation: {aggregation}, {value}{more}billed: {{{billed}}}}}"
 
 
@@ -202,6 +206,11 @@ CASES = """
     2023-10-31 10, 2023-12-01 99             | l-latest-max    | 10         # the end is not in the period
     2023-10-31 10, 2023-11-15 -4, 2023-11-20 3 | l-sum-max     | 10
     2023-10-31 10, 2023-11-15 -4, 2023-11-20 3 | l-sum-end     | 9
+    2023-10-31 10, 2023-11-02 12, 2023-11-20 30 | l-latest-rise | 20
+    2023-11-02 12, 2023-11-20 30             | l-latest-rise   | 18         # the first reading has none before it
+    2023-10-31 10, 2023-11-02 12, 2023-11-20 5 | l-latest-rise | 7          # it began anew
+    2023-11-02 12, 2023-11-03 -5, 2023-11-04 1 | l-latest-rise | 6
+    2023-10-31 10, 2023-12-01 99             | l-latest-rise   | 0          # the end is not in the period
     2023-11-15 -3                            | l-sum-max       | 0          # before its first event a value is 0
     2023-11-01 1, 2023-11-02 2, 2023-11-03 3 | p-50            | 2
     2023-11-01 1, 2023-11-02 2               | p-50            | 1          # as many are not above it as are
