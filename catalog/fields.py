@@ -21,15 +21,24 @@ CODE_SAYS = "letters, digits and . _ : - (128 at most), beginning with a letter 
 UNSEEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
+# A document of nothing but faults must not make an answer many times its own size.
+FAULTS_MAX = 100
+SAID_MAX = 1_000
+
+
 @dataclass(slots=True)
 class Faults:
-    """The faults found so far."""
+    """The faults found so far; of more than ``FAULTS_MAX`` the rest are not listed."""
 
     problems: list[Problem] = field(default_factory=list)
 
     def add(self, path: str, code: str, message: str) -> None:
         """Note one."""
-        self.problems.append(Problem(code, message, field=path))
+        if len(self.problems) < FAULTS_MAX:
+            self.problems.append(Problem(code, shortened(message), field=shortened(path)))
+        elif len(self.problems) == FAULTS_MAX:
+            said = f"is wrong too, and perhaps more after it: mend these {FAULTS_MAX} faults first"
+            self.problems.append(Problem("faults_too_many", said, field=shortened(path)))
 
 
 @dataclass(slots=True)
@@ -176,6 +185,11 @@ class Fields:
         for name in self.value:
             if name not in self.asked:
                 self.fault(name, "field_unknown", f"is unknown here; known are {', '.join(sorted(self.asked))}")
+
+
+def shortened(said: str) -> str:
+    """A text, or the beginning of one that is longer than anybody reads."""
+    return said if len(said) <= SAID_MAX else f"{said[:SAID_MAX]}…"
 
 
 def kind_of(raw: object) -> str:

@@ -64,7 +64,7 @@ def simulate_all(raws: object, path: str) -> list[dict[str, Any]]:
 
 def named(raw: object) -> dict[str, Any]:
     """The name of a case, to find its answer by."""
-    return {"name": raw["name"]} if isinstance(raw, dict) and "name" in raw else {}
+    return {"name": raw["name"]} if isinstance(raw, dict) and isinstance(raw.get("name"), str) else {}
 
 
 def error_of(refused: Refused) -> dict[str, Any]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from itertools import accumulate
 from typing import Final
 
-from catalog.fields import Faults, Fields, kind_of
+from catalog.fields import Faults, Fields, kind_of, shortened
 from catalog.price import Definition, currencies_of, in_currency, parse_price
-from core.errors import BadEvent, Refused
+from core.errors import BadEvent, Problem, Refused
 from core.money import minor_digits
 from core.quantity import EXACT, parse_quantity
 
@@ -22,6 +23,9 @@ CURRENCY: Final = "USD"
 AMOUNT_NAMES: Final = ("amount", "value", "quantity")
 INSIDE: Final = ("data", "properties")
 USAGE_FIELDS: Final = ("quantity", "events", "groups", "buckets", "cumulative", "parts")
+
+# How JSON writes a half of a surrogate pair.
+HALF: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 
 Event = tuple[Decimal, Mapping[str, str]]
 
@@ -47,7 +51,8 @@ class Case:
 def read_price(raw: object, currency: str | None = None, path: str = "price") -> tuple[Definition, str]:
     """A price as declared, perhaps with its ``currency`` in it; raises ``Refused`` with every fault by its path."""
     if not isinstance(raw, dict):
-        raise Refused("price_not_mapping", "the price is not a JSON object")
+        fault = Problem("price_not_mapping", f"must be a mapping of fields, not {kind_of(raw)}", path or None)
+        raise Refused("price_not_mapping", f"the price is not a JSON object but {kind_of(raw)}", problems=(fault,))
     said = raw.get("currency") or currency or CURRENCY
     faults = Faults()
     definition = parse_price({name: value for name, value in raw.items() if name != "currency"}, path, faults)
@@ -70,10 +75,18 @@ def read_price(raw: object, currency: str | None = None, path: str = "price") ->
 
 def read_json(source: bytes) -> object:
     """JSON in which every number stays the text that was written; raises ``Refused`` for anything else."""
+    if not source.strip():
+        raise Refused("not_json", "not JSON: there is nothing in it")
     try:
-        return json.loads(source, parse_float=str, parse_constant=refuse_word, object_pairs_hook=without_repeats)
-    except (ValueError, RecursionError) as error:
-        raise Refused("not_json", f"not JSON: {error}") from error
+        found = json.loads(source, parse_float=str, parse_constant=refuse_word, object_pairs_hook=without_repeats)
+        if HALF.search(source):
+            # A half of a pair alone is no text: nothing that repeats it could be answered or kept.
+            json.dumps(found, ensure_ascii=False).encode()
+    except RecursionError as error:
+        raise Refused("not_json", "not JSON that can be read: too many levels inside each other") from error
+    except ValueError as error:
+        raise Refused("not_json", f"not JSON: {shortened(str(error))}") from error
+    return found
 
 
 def refuse_word(word: str) -> object:
@@ -119,7 +132,9 @@ def read_case(raw: object, path: str = "") -> Case:
 def refuse_ungrouped(case: Case, at: str) -> None:
     """A price by group cannot be tried on a quantity without one: it would cost nothing, or whatever."""
     if case.definition["model"] == "matrix" and case.groups is None and case.events is None:
-        raise Refused("usage_not_by_group", f"{at}: a price by group needs groups, or events with the group's values")
+        say = "a price by group needs groups, or events with the group's values"
+        fault = Problem("usage_not_by_group", say, at)
+        raise Refused("usage_not_by_group", f"{at}: {say}", problems=(fault,))
 
 
 def refuse_unbucketed(case: Case, fields: Fields) -> None:

@@ -62,7 +62,8 @@ class Number:
         if self.most is not None:
             limits["maximum"] = self.most
         kind = "number" if self.places_max else "integer"
-        text = {"type": "string", "pattern": f"^[0-9]{{1,{QUANTITY_DIGITS_MAX}}}{places}$"}
+        some = "(?=.*[1-9])" if self.above_zero else ""
+        text = {"type": "string", "pattern": f"^{some}[0-9]{{1,{QUANTITY_DIGITS_MAX}}}{places}$"}
         return {"anyOf": [text, {"type": kind, **limits}]}
 
 

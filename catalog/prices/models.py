@@ -71,7 +71,11 @@ class DefaultPrice:
 
     def read(self, fields: Fields, name: str) -> object:
         """The word, or a mapping with the unit price."""
-        return "hold" if fields.take(name) == "hold" else Record((UNIT_PRICE,)).read(fields, name)
+        raw = fields.take(name)
+        if isinstance(raw, str) and raw != "hold":
+            fields.fault(name, "not_mapping", "must be the word hold, or a mapping with a unit_price")
+            return ""
+        return raw if raw == "hold" else Record((UNIT_PRICE,)).read(fields, name)
 
     def schema(self) -> Definition:
         """Either of them."""

@@ -9,6 +9,7 @@ import orjson
 from catalog.prices.adjustments import ADJUSTMENTS
 from catalog.prices.kinds import Definition, object_schema
 from catalog.prices.models import MODELS
+from core.money import HUNDREDTHS, MINOR_DIGITS
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -26,14 +27,19 @@ def price_schema() -> Definition:
         "title": "A price",
         "description": "Numbers are texts of digits; a JSON number is read as the decimal that its text says.",
         "oneOf": branches,
-        "$defs": shared,
+        "$defs": shared | {"currency": {"enum": sorted({*HUNDREDTHS, *MINOR_DIGITS})}},
     }
 
 
 def in_currencies(name: str, references: Definition) -> Definition:
     """A price with a body for each of several currencies."""
     body = object_schema(MODELS[name].members, optional=references)
-    bodies = {"type": "object", "minProperties": 1, "additionalProperties": body}
+    bodies: Definition = {
+        "type": "object",
+        "minProperties": 1,
+        "propertyNames": {"$ref": "#/$defs/currency"},
+        "additionalProperties": body,
+    }
     return {
         "type": "object",
         "properties": {"model": {"const": name}, "currencies": bodies},

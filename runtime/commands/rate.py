@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +18,10 @@ from rating.preview import preview, simulate_all
 from rating.preview_case import Case, Event, read_case, read_event, read_json, read_price, refuse_faults
 
 EXIT_PARKED = 3
+# What belongs into each file, for whoever gave something else.
+A_PRICE = 'a price is one mapping of fields, such as {"model": "per_unit", "unit_price": "0.1"}'
+SOME_CASES = 'cases are a list, such as [{"price": {"model": "per_unit", "unit_price": "0.1"}, "quantity": "3"}]'
+AN_EVENT = 'an event is one line: an amount, or a mapping with it, such as {"amount": "3"}'
 FILE_BYTES_MAX = 256 * 1024 * 1024
 
 
@@ -61,7 +66,7 @@ def rate_one(
     price: Path, currency: str | None, events: Path | None, value: str | None, usage: dict[str, object]
 ) -> dict[str, Any]:
     """The answer for one price; its faults have their paths within the file."""
-    raw = read_document(price)
+    raw = read_document(price, A_PRICE)
     definition, code = read_price(raw, currency, path="")
     if events is not None:
         return preview(Case(definition, code, events=read_events(events, value)))
@@ -70,7 +75,7 @@ def rate_one(
 
 def rate_cases(file: Path) -> list[dict[str, Any]]:
     """The answers for a file of cases: a list, or a mapping with ``cases``."""
-    raw = read_document(file)
+    raw = read_document(file, SOME_CASES)
     return simulate_all(raw["cases"] if isinstance(raw, dict) and "cases" in raw else raw, "cases")
 
 
@@ -83,33 +88,36 @@ def read_events(file: Path, value: str | None) -> tuple[Event, ...]:
     """One event a line: an amount, or a mapping with it."""
     faults = Faults()
     fields = Fields({}, "", faults)
-    found = [
-        read_event(fields, f"line {number}", in_file(file, lambda line=line: read_json(line)), value)  # type: ignore[misc]
-        for number, line in enumerate(read_file(file).splitlines(), 1)
-        if line.strip()
-    ]
+    found = []
+    for number, line in enumerate(read_file(file).splitlines(), 1):
+        if line.strip():
+            raw = in_file(f"{file}, line {number}", partial(read_json, line), AN_EVENT)
+            found.append(read_event(fields, f"line {number}", raw, value))
+    if not found:
+        raise Refused("events_missing", f"{file} has no event: {AN_EVENT}; --quantity 0 tries a price on nothing")
     refuse_faults(faults, str(file))
     return tuple(found)
 
 
-def read_document(file: Path) -> object:
+def read_document(file: Path, belongs: str) -> object:
     """A file of JSON, or of YAML if it is called so; numbers stay the texts that were written."""
     source = read_file(file)
     if file.suffix.lower() not in (".yaml", ".yml"):
-        return in_file(file, lambda: read_json(source))
-    documents = in_file(file, lambda: read_yaml(source))
+        return in_file(str(file), partial(read_json, source), belongs)
+    documents = in_file(str(file), partial(read_yaml, source), belongs)
     assert isinstance(documents, list), "read_yaml gives a list"
     if len(documents) != 1:
-        raise Refused("file_not_one", f"{file} must hold one document, not {len(documents)}")
+        raise Refused("file_not_one", f"{file} must hold one document, not {len(documents)}; {belongs}")
     return documents[0]
 
 
-def in_file(file: Path, read: Callable[[], object]) -> object:
-    """What is read, with the file's name in a refusal."""
+def in_file(place: str, read: Callable[[], object], belongs: str) -> object:
+    """What is read; a refusal names the place, and says what belongs there."""
     try:
         return read()
     except Refused as refused:
-        raise Refused(refused.code, f"{file}: {refused.message}", problems=refused.problems) from refused
+        said = f"{place}: {refused.message}; {belongs}"
+        raise Refused(refused.code, said, refused.status, refused.problems) from refused
 
 
 def read_file(file: Path) -> bytes:
@@ -119,4 +127,4 @@ def read_file(file: Path) -> bytes:
             raise Refused("file_too_large", f"{file} has more than {FILE_BYTES_MAX:,} bytes")
         return file.read_bytes()
     except OSError as error:
-        raise Refused("file_unreadable", f"cannot read {file}: {error.strerror}") from error
+        raise Refused("file_unreadable", f"cannot read {file}: {error.strerror}; give the path of a file") from error

@@ -12,60 +12,10 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from catalog.document import read_catalog
 from core.errors import Problem, Refused
 from runtime.cli import build_app
 from tests.api.test_event_fate import Keys, Merchants
-
-UNIT: dict[str, Any] = {"model": "per_unit", "unit_price": "1"}
-LAST = {"up_to": None, "unit_price": "1"}
-
-
-def tiers(*bounds: str | None) -> dict[str, Any]:
-    """A graduated price with these bounds."""
-    return {"model": "graduated", "tiers": [{"up_to": bound, "unit_price": "1"} for bound in bounds]}
-
-
-# What is wrong with a price: the path within it, the code, and a part of the reason.
-BAD: dict[str, tuple[dict[str, Any], str, str, str]] = {
-    "a gap at the end": (tiers("10", "20"), "tiers[1].up_to", "tier_bounded", "must be without end"),
-    "a gap in the middle": (tiers("10", None, None), "tiers[1].up_to", "tier_endless", "only the last"),
-    "descending bounds": (tiers("10", "5", None), "tiers[1].up_to", "tier_not_rising", "must be above 10"),
-    "repeated bounds": (tiers("10", "10", None), "tiers[1].up_to", "tier_not_rising", "must be above 10"),
-    "an unknown field": (UNIT | {"price_per_unit": "2"}, "price_per_unit", "field_unknown", "is unknown here"),
-    "an unknown field of a tier": (
-        {"model": "volume", "tiers": [LAST | {"size": "1"}]},
-        "tiers[0].size",
-        "field_unknown",
-        "is unknown here",
-    ),
-    "a negative size": (
-        {"model": "package", "package_size": "-1", "package_price": "1"},
-        "package_size",
-        "value_negative",
-        "must not be negative",
-    ),
-    "a size of nothing": (
-        {"model": "package", "package_size": "0", "package_price": "1"},
-        "package_size",
-        "value_not_positive",
-        "must be above 0",
-    ),
-    "an unknown currency": (
-        {"model": "per_unit", "currencies": {"USD": {"unit_price": "1"}, "XXQ": {"unit_price": "1"}}},
-        "currencies.XXQ",
-        "currency_unknown",
-        "'XXQ' is not a currency code",
-    ),
-    "a fault in one currency": (
-        {"model": "per_unit", "currencies": {"USD": {"unit_price": "-1"}}},
-        "currencies.USD.unit_price",
-        "value_negative",
-        "must not be negative",
-    ),
-    "a bucket of no length": (UNIT | {"bucket": "week"}, "bucket", "choice_unknown", "must be one of hour, day"),
-    "a number that is none": (UNIT | {"unit_price": "NaN"}, "unit_price", "value_not_numeric", ""),
-}
+from tests.catalog.prices.bad_prices import BAD
 
 Door = Callable[[dict[str, Any]], list[tuple[str | None, str, str]]]
 
@@ -82,16 +32,19 @@ def door(request: pytest.FixtureRequest, tmp_path: Path) -> Door:
 
     def by_file(price: dict[str, Any]) -> list[tuple[str | None, str, str]]:
         plan = {"code": "payg", "currency": "USD", "prices": [{"meter": "tokens"} | price]}
-        with pytest.raises(Refused) as refused:
-            read_catalog(yaml.safe_dump({"merchant": {"code": "acme"}, "plans": [plan]}).encode())
-        return listed(list(refused.value.problems), "plans[0].prices[0].")
+        file = tmp_path / "catalog.yaml"
+        file.write_text(yaml.safe_dump({"merchant": {"code": "acme"}, "plans": [plan]}))
+        done = CliRunner().invoke(build_app(), ["apply", "--yes", str(file)])
+        assert isinstance(done.exception, Refused)
+        assert "nothing was changed" in done.exception.message
+        return listed(list(done.exception.problems), "plans[0].prices[0].")
 
     def by_api(price: dict[str, Any]) -> list[tuple[str | None, str, str]]:
         request.getfixturevalue("merchants")
         client: httpx.Client = request.getfixturevalue("api")
         keys: Keys = request.getfixturevalue("keys")
         answer = client.post("/v1/prices/simulate", headers=keys["acme"], json={"price": price, "quantity": "1"})
-        assert answer.status_code == 422
+        assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
         return listed(answer.json()["problems"], "price.")
 
     def by_command(price: dict[str, Any]) -> list[tuple[str | None, str, str]]:
@@ -115,3 +68,32 @@ def test_a_bad_price_is_refused_with_path_and_reason(name: str, door: Door, merc
 
     assert [(path, what) for path, what, _ in found] == [(field, code)]
     assert reason in found[0][2]
+
+
+@pytest.mark.parametrize(
+    ("price", "said"),
+    [
+        ({}, "is required"),
+        ({"model": "per_moon"}, "must be one of"),
+        ({"model": ["per_unit"]}, "must be a text"),
+    ],
+)
+def test_a_price_of_no_model_is_refused_too(price: dict[str, Any], said: str, door: Door, merchants: Merchants) -> None:
+    """At the field that says the model."""
+    (fault,) = door(price)
+
+    assert fault[0] == "model"
+    assert said in fault[2]
+
+
+def test_a_number_need_not_be_quoted_anywhere(
+    api: httpx.Client, keys: Keys, merchants: Merchants, tmp_path: Path
+) -> None:
+    """0.1 is the decimal that its text says, in a file, a request and a command alike."""
+    file = tmp_path / "price.json"
+    file.write_text('{"model": "per_unit", "unit_price": 0.1}')
+    said = CliRunner().invoke(build_app(), ["rate", "--price", str(file), "--quantity", "0.3"])
+    body = '{"price": {"model": "per_unit", "unit_price": 0.1}, "quantity": 0.3}'
+    answer = api.post("/v1/prices/simulate", headers=keys["acme"], content=body)
+
+    assert json.loads(said.stdout)["unrounded"] == answer.json()["unrounded"] == "0.03"

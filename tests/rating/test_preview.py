@@ -110,7 +110,7 @@ def test_numbers_are_read_as_their_text_says() -> None:
 
 WRONG: list[tuple[object, str, str | None]] = [
     (3, "case_not_mapping", None),
-    ({"quantity": "1"}, "price_not_mapping", None),
+    ({"quantity": "1"}, "price_not_mapping", "price"),
     ({"price": {"model": "per_unit"}, "quantity": "1"}, "price_invalid", "price.unit_price"),
     ({"price": UNIT, "currency": "XXX", "quantity": "1"}, "price_invalid", "price.currency"),
     ({"price": UNIT | {"currency": "USD"}, "currency": "EUR", "quantity": "1"}, "price_invalid", "price.currency"),
