@@ -1,13 +1,12 @@
 """A worker's claimed partitions with the messages that wait for them; knows nothing of Kafka.
 
-Used by one thread. Partitions may be worked on side by side, because a block waits for the stores much of its time;
-the blocks of one partition stay one after the other.
+Different partitions may be worked on by different threads, because a block waits for the stores much of its time; the
+blocks of one partition stay one after the other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, fields
 from threading import Lock
 
@@ -38,15 +37,11 @@ class Place:
 
 
 class Desk:
-    """Feeds partitions. ``claim`` takes one over; it may take long, and raises ``Stop`` when it must not be taken.
+    """Feeds partitions. ``claim`` takes one over; it may take long, and raises ``Stop`` when it must not be taken."""
 
-    ``blocks_at_once`` partitions are worked on at the same time.
-    """
-
-    def __init__(self, claim: Callable[[int], Partition], *, blocks_at_once: int = 1) -> None:
+    def __init__(self, claim: Callable[[int], Partition]) -> None:
         self._claim = claim
         self._places: dict[int, Place] = {}
-        self._threads = ThreadPoolExecutor(blocks_at_once, "partition") if blocks_at_once > 1 else None
         self._counting = Lock()
         self.totals = Counts()
         self.blocks = 0
@@ -54,7 +49,7 @@ class Desk:
     def assign(self, partitions: Iterable[int]) -> dict[int, int]:
         """Own exactly these partitions from now on; returns the first offset that each must be fed with.
 
-        Messages that waited are forgotten: they come again, and their receipts are void.
+        Messages that waited are forgotten: they come again, and their receipts are void. Nobody may be at work.
         """
         self._places = {partition: Place(self._claim(partition)) for partition in sorted(partitions)}
         return self.next_offsets()
@@ -66,23 +61,17 @@ class Desk:
     def work(self, records: Sequence[Record]) -> list[object]:
         """Take messages in the order of the log, do all blocks that can be done, and return what may be acknowledged.
 
-        Receipts come in the order of the log within each partition, and only once their block is sealed. What goes
-        wrong in one partition is raised at once, whatever the others are doing.
+        Receipts come in the order of the log within each partition, and only once their block is sealed. No two
+        threads may bring messages of the same partition.
         """
+        touched: dict[int, Place] = {}
         for record in records:
             place = self._places.get(record.partition)
             if place is not None:
                 place.waiting.append(read_message(record.offset, record.value, record.headers))
                 place.receipts.append(record.receipt)
-        busy = [place for place in self._places.values() if place.waiting]
-        if self._threads is None or len(busy) == 1:
-            return [receipt for place in busy for receipt in self._advance(place)]
-        advances = [self._threads.submit(self._advance, place) for place in busy]
-        done, _ = wait(advances, return_when=FIRST_EXCEPTION)
-        for advance in done:
-            if (error := advance.exception()) is not None:
-                raise error
-        return [receipt for advance in advances for receipt in advance.result()]
+                touched[record.partition] = place
+        return [receipt for place in touched.values() for receipt in self._advance(place)]
 
     def _advance(self, place: Place) -> list[object]:
         done: list[object] = []

@@ -30,7 +30,8 @@ from streams.catalog_cache import CatalogCache
 from streams.claim import Claims, LogSeen
 from streams.compiled import Compiled
 from streams.desk import Desk
-from streams.driver import EXIT_DONE, EXIT_STOPPED, NEXT_STEP, Driver, DriverSettings, Hooks
+from streams.driver import EXIT_DONE, EXIT_STOPPED, NEXT_STEP, Driver, Hooks
+from streams.faust_app import DriverSettings
 from streams.find_log import find_log
 from streams.key_files import KeyFiles
 from streams.ledger_postgres import PostgresLedger
@@ -105,7 +106,7 @@ async def work(settings: Settings, failpoint: Callable[[Moment], None] = no_fail
         log_ends=lambda: log_ends(admin, topic, clock),
         after_ack=lambda: failpoint("after_ack"),
     )
-    driver = Driver(driver_settings(settings), Desk(claims.claim, blocks_at_once=BLOCKS_AT_ONCE), hooks)
+    driver = Driver(driver_settings(settings), Desk(claims.claim), hooks)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop_soon, driver)
@@ -150,6 +151,7 @@ def driver_settings(settings: Settings) -> DriverSettings:
         topic=settings.topic,
         folder=settings.home / "worker",
         group=f"{settings.topic}.streams",
+        blocks_at_once=BLOCKS_AT_ONCE,
         session_timeout_s=SESSION_TIMEOUT_EMBEDDED_S if embedded else SESSION_TIMEOUT_S,
         stall_limit_s=settings.stall_limit_s,
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from threading import Barrier, Event
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -35,10 +36,10 @@ def desks(clock: ManualClock, store: MemoryStore) -> Callable[..., Desk]:
     """Makes desks that own all partitions of one log."""
     ledger = MemoryLedger(clock, lambda: 1)
 
-    def make(at_once: int, failpoint: Failpoint = no_failpoint, kept: MemoryStore = store) -> Desk:
+    def make(failpoint: Failpoint = no_failpoint, kept: MemoryStore = store) -> Desk:
         own = ledger if kept is store else MemoryLedger(clock, lambda: 1)
         outside = parts(own, kept, clock, meter(), failpoint=failpoint)
-        desk = Desk(Claims(outside, LogSeen("usage", 1), owner="w", clock=clock).claim, blocks_at_once=at_once)
+        desk = Desk(Claims(outside, LogSeen("usage", 1), owner="w", clock=clock).claim)
         desk.assign(PARTITIONS)
         return desk
 
@@ -67,53 +68,52 @@ def contents(store: MemoryStore) -> list[list[dict[str, Any]]]:
     ]
 
 
+def of_partition(partition: int, offsets: range) -> list[Record]:
+    """The messages of one partition alone."""
+    return [record for record in records(offsets) if record.partition == partition]
+
+
 def test_two_blocks_are_under_way_at_once_and_leave_the_same_rows(
     desks: Callable[..., Desk], store: MemoryStore
 ) -> None:
-    """Each waits in the middle for one of another partition; a desk that did one at a time would stand still."""
+    """Each waits in the middle for the other; a desk for one thread alone would stand still."""
     both, alone = Barrier(2), MemoryStore()
-    meetings: list[Moment] = []
 
     def meet(moment: Moment) -> None:
-        # The third partition has nobody to wait for.
-        if moment == "after_intent" and len(meetings) < 2:
-            meetings.append(moment)
+        if moment == "after_intent":
             both.wait(MEET_WITHIN_S)
 
-    side_by_side = desks(2, meet).work(records(range(3)))
-    in_turn = desks(1, kept=alone).work(records(range(3)))
+    desk = desks(meet)
+    with ThreadPoolExecutor(2) as threads:
+        answers = [threads.submit(desk.work, of_partition(partition, range(3))) for partition in (0, 1)]
+        side_by_side = [receipt for answer in answers for receipt in answer.result()]
+    quiet = desks(kept=alone)
+    in_turn = quiet.work(of_partition(0, range(3))) + quiet.work(of_partition(1, range(3)))
 
-    assert side_by_side == in_turn == [(partition, offset) for partition in PARTITIONS for offset in range(3)]
+    assert side_by_side == in_turn == [(partition, offset) for partition in (0, 1) for offset in range(3)]
     assert contents(store) == contents(alone)
-    assert store.tables[EVENTS].num_rows == len(PARTITIONS) * 3 * 2
+    assert store.tables[EVENTS].num_rows == 2 * 3 * 2
 
 
-def test_an_error_is_raised_while_another_partition_still_waits(desks: Callable[..., Desk], store: MemoryStore) -> None:
-    """A worker that must leave does not wait for a store that may never answer; what comes later stores the rest."""
-    answer = Event()
-
-    def wait_for_the_store(moment: Moment) -> None:
-        if moment == "after_intent":
-            answer.wait(MEET_WITHIN_S)
-
-    broken = desks(2, wait_for_the_store)
-    gap = [record for record in records(range(4)) if record.partition != 1 or record.offset != 0]
-
+def test_a_hole_in_one_partition_keeps_no_other_from_its_blocks(desks: Callable[..., Desk], store: MemoryStore) -> None:
+    """What is wrong is raised where it is wrong, and a later worker stores the rest."""
+    broken = desks()
     with pytest.raises(Stop, match=r"offset 0 of .* is missing"):
-        broken.work(gap)
-    assert store.tables[EVENTS].num_rows == 0
-    answer.set()
+        broken.work(of_partition(1, range(1, 4)))
+    assert broken.work(of_partition(0, range(4)))[-1] == (0, 3)
+    assert store.tables[EVENTS].num_rows == 4 * 2
 
-    whole = desks(2)
-    assert whole.work(records(range(4)))[-1] == (2, 3)
+    whole = desks()
+    assert whole.work([record for record in records(range(4)) if record.partition != 0])[-1] == (2, 3)
     assert store.tables[EVENTS].num_rows == len(PARTITIONS) * 4 * 2
 
 
 def test_counts_of_all_partitions_are_added_up(desks: Callable[..., Desk]) -> None:
     """Also when blocks end at the same time, again and again."""
-    desk = desks(2)
-    for offset in range(20):
-        desk.work(records(range(offset, offset + 1)))
+    desk = desks()
+    with ThreadPoolExecutor(len(PARTITIONS)) as threads:
+        for offset in range(20):
+            list(threads.map(desk.work, (of_partition(at, range(offset, offset + 1)) for at in PARTITIONS)))
 
     assert (desk.blocks, desk.totals.received, desk.totals.stored) == (60, 120, 120)
     assert desk.next_offsets() == dict.fromkeys(PARTITIONS, 20)
