@@ -21,6 +21,11 @@ from tests.rating.rows import NOVEMBER, due_frame, due_price, usage_frame, used
 
 def rate_cases(cases: Sequence[Case]) -> list[dict[str, Any]]:
     """Rate all cases in one call, each as a subscription of its own."""
+    return rate(*frames_of(cases)).to_dicts()
+
+
+def frames_of(cases: Sequence[Case]) -> tuple[pl.DataFrame, pl.DataFrame, Detail]:
+    """What rating is given: usage, prices, and the detail of usage."""
     due = [due_price(case.price, place) for place, case in enumerate(cases)]
     usage = [used(row, case.quantity) for row, case in zip(due, cases, strict=True)]
     keys = [(row["subscription_id"], row["price_id"]) for row in due]
@@ -44,7 +49,7 @@ def rate_cases(cases: Sequence[Case]) -> list[dict[str, Any]]:
         pl.DataFrame(groups, schema=USAGE_GROUPS, orient="row"),
         pl.DataFrame(buckets, schema=USAGE_BUCKETS, orient="row"),
     )
-    return rate(usage_frame(usage), due_frame(due), detail).to_dicts()
+    return usage_frame(usage), due_frame(due), detail
 
 
 def check(seed: int, count: int) -> None:
@@ -82,8 +87,25 @@ def test_lines_rated_in_parts_are_those_rated_at_once(monkeypatch: pytest.Monkey
     assert rate_cases(cases) == at_once
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_the_order_of_rows_changes_no_line_and_no_hash(seed: int) -> None:
+    """Prices, usage, events, groups and buckets in any order, again and again, of every model."""
+    rng = Random(40 + seed)
+    usage, due, detail = frames_of([random_case(rng) for _ in range(150)])
+    first = rate(usage, due, detail).sort("subscription_id")
+
+    def stirred(frame: pl.DataFrame | None) -> pl.DataFrame:
+        assert frame is not None, "made above"
+        return frame.sample(fraction=1, shuffle=True, seed=rng.randrange(2**32))
+
+    mixed = Detail(stirred(detail.events), stirred(detail.groups), stirred(detail.buckets))
+    for order in ((usage, due, detail), (stirred(usage), stirred(due), mixed)):
+        assert rate(*order).sort("subscription_id").equals(first)
+    assert first["input_hash"].n_unique() == first.height
+
+
 @pytest.mark.simulation
 @pytest.mark.parametrize("seed", range(10))
 def test_the_engine_equals_the_oracle_on_twenty_thousand_prices(seed: int) -> None:
-    """As above, 2,000 for each of ten seeds."""
+    """As above, 2,000 for each of ten seeds: `make test-prices`."""
     check(seed=100 + seed, count=2_000)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from rating.preview import simulate
 from tests.rating.rows import rate_all
+from tests.rating.text_table import table
 
 EU = {"group": {"region": "eu", "size": "L"}, "unit_price": "2"}
 US = {"group": {"size": "L", "region": "us"}, "unit_price": "3"}
@@ -50,3 +53,31 @@ def test_a_quantity_without_groups_is_not_charged() -> None:
     line = rate_all([(DEFAULT, "5")])[0]
 
     assert "the price is by group" in line["parked_reason"]
+
+
+TINY = {"model": "matrix", "group_by": ["region"], "prices": [{"group": {"region": "eu"}, "unit_price": "0.000000001"}],
+        "default": {"unit_price": "4.5"}}  # fmt: skip
+EDGES = """
+    eu                  | other           | unrounded                 | USD           | JPY        | KWD
+    0                   | 0               | 0                         | 0.00          | 0          | 0.000
+    0.000000000001      | 0               | 0.000000000000000000001   | 0.00          | 0          | 0.000
+    500000              | 0               | 0.0005                    | 0.00          | 0          | 0.001
+    5000000             | 0               | 0.005                     | 0.01          | 0          | 0.005
+    500000000           | 0               | 0.5                       | 0.50          | 1          | 0.500
+    1000000000000000000 | 0               | 1000000000                | 1000000000.00 | 1000000000 | 1000000000.000
+    1000000000000000000 | 1               | 1000000004.5              | 1000000004.50 | 1000000005 | 1000000004.500
+    0                   | 1.000000000001  | 4.5000000000045           | 4.50          | 5          | 4.500
+    -5000000            | 0               | -0.005                    | -0.01         | 0          | -0.005
+    -500000000          | 0               | -0.5                      | -0.50         | -1         | -0.500
+    1                   | -1              | -4.499999999              | -4.50         | -4         | -4.500
+"""
+
+
+@pytest.mark.parametrize("row", list(table(EDGES)))
+def test_groups_are_exact_at_their_edges_in_every_currency(row: list[str]) -> None:
+    """At 0, the smallest fraction, the largest quantities and below zero, rounded once on the sum of the groups."""
+    groups = [{"group": {"region": "eu"}, "quantity": row[0]}, {"group": {"region": "us"}, "quantity": row[1]}]
+
+    for currency, expected in zip(("USD", "JPY", "KWD"), row[3:], strict=True):
+        answer = simulate({"price": TINY, "groups": groups, "currency": currency})
+        assert (answer["unrounded"], answer["amount"]) == (row[2], expected)

@@ -33,6 +33,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "package": PACKAGE,
     "package_down": PACKAGE | {"package_rounding": "down"},
     "percentage": {"model": "percentage", "rate_percent": "0.45"},
+    "percentage_tiny": {"model": "percentage", "rate_percent": "0.0000001"},
     "graduated_percentage": {"model": "graduated_percentage", "tiers": SHARES},
     "block_tiers": {"model": "block_tiers", "mode": "graduated", "tiers": BLOCKS},
     "block_volume": {"model": "block_tiers", "mode": "volume", "tiers": BLOCKS},
@@ -79,6 +80,10 @@ CASES = """
     percentage           | -1000               | -4.5                        | -4.50         | -5         | -4.500
     percentage | 1000000000000000 | 4500000000000 | 4500000000000.00 | 4500000000000 | 4500000000000.000
     percentage           | 1000000000000000000 | parked                      | -             | -          | -
+    percentage_tiny      | 0.01                | 0.00000000001               | 0.00          | 0          | 0.000
+    percentage_tiny      | -500000000          | -0.5                        | -0.50         | -1         | -0.500
+    percentage_tiny | 1000000000000000000 | 1000000000 | 1000000000.00 | 1000000000 | 1000000000.000
+    dynamic              | 0                   | 0                           | 0.00          | 0          | 0.000
     graduated_percentage | 0                   | 0                           | 0.00          | 0          | 0.000
     graduated_percentage | 1000                | 4.5005                      | 4.50          | 5          | 4.501
     graduated_percentage | 1000.000000000001   | 4.500500000000000001        | 4.50          | 5          | 4.501
