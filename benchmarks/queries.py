@@ -115,6 +115,7 @@ def main(
     pause_ms: Annotated[int, typer.Option(help="What a client waits between its questions.")] = 0,
     feed: Annotated[int, typer.Option(help="Events a second that are stored meanwhile.")] = 0,
     evidence: Annotated[bool, typer.Option(help="Store the events as well; no question here reads them.")] = True,
+    only: Annotated[str, typer.Option(help="Some questions, by their names with commas between.")] = "",
 ) -> None:
     """Load, ask, print the middle and the slow end of the answers' times."""
     console, clock = Console(highlight=False), SystemClock()
@@ -133,13 +134,16 @@ def main(
             table.add_column(column, justify="left" if column in {"question", "merchant"} else "right")
         with Feeder(store, clock, feed, evidence=evidence) as feeder:
             idle = idle_cores(clock, front) if feed else 0.0
-            for name, question in questions(store).items():
+            for name, question in chosen(questions(store), only).items():
                 for whose, draw in (("any", draw_any), ("the hot one", draw_hot)):
                     begun_s, begun_cpu_s = clock.steady_s(), cpu_s(front)
                     took_ms = ask_all(clock, question, draw, clients=clients, asks=asks, pause_ms=pause_ms)
                     busy_s = cpu_s(front) - begun_cpu_s - idle * (clock.steady_s() - begun_s)
                     figures = (busy_s * 1_000 / len(took_ms), *(took_ms[int(len(took_ms) * at)] for at in (0.5, 0.95)))
-                    table.add_row(name, whose, *(f"{figure:.1f}" for figure in (*figures, took_ms[-1])))
+                    cells = [f"{figure:.1f}" for figure in (*figures, took_ms[-1])]
+                    table.add_row(name, whose, *cells)
+                    # What breaks off later has said this much.
+                    console.print(f"{name}, {whose}: {', '.join(cells)}", style="dim")
         console.print(table)
         console.print(f"{feeder.stored:,} events were stored meanwhile, at {idle:.2f} cores.")
 
@@ -249,6 +253,15 @@ def questions(store: UsageStore) -> dict[str, Ask]:
         "top 100, by usage_by_month": asking(store, _TOP),
         "top 100 of a meter, by usage_by_month": asking(store, _TOP_QUANTITY),
     }
+
+
+def chosen(all_questions: dict[str, Ask], only: str) -> dict[str, Ask]:
+    """Those that are named; raises ``BadParameter`` for a name that is none."""
+    names = [name.strip() for name in only.split(",") if name.strip()] or list(all_questions)
+    unknown = [name for name in names if name not in all_questions]
+    if unknown:
+        raise typer.BadParameter(f"no such question: {', '.join(unknown)}; there are: {'; '.join(all_questions)}")
+    return {name: all_questions[name] for name in names}
 
 
 def ask_all(clock: Clock, question: Ask, draw: Draw, *, clients: int, asks: int, pause_ms: int) -> list[float]:
