@@ -115,9 +115,12 @@ def load_detail(
 
     Raises ``Transient`` when a store does not answer.
     """
+    kinds = kinds_of(prices)
+    if kinds.is_empty():
+        return Detail(of_period=True), usage
     known = usage.filter(pl.col("problem").is_null())
     told = known.select(*LINE, used="quantity", is_exact=pl.col("corrected_from").is_not_null())
-    scopes = prices.join(kinds_of(prices), on=["price_id", "currency"], maintain_order="left").join(told, on=LINE)
+    scopes = prices.join(kinds, on=["price_id", "currency"], maintain_order="left").join(told, on=LINE)
     if scopes.is_empty():
         return Detail(of_period=True), usage
     source = Source(books, store, prices, freeze)

@@ -6,7 +6,8 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rating.exact import LARGEST, UNITS, adds_up, group_sum, group_total, plus, product
+from rating.charge import QUANTITY
+from rating.exact import LARGEST, UNITS, adds_up, group_sum, group_total, largest_of, plus, product
 
 WIDE = st.integers(0, 38).flatmap(lambda digits: st.integers(-(10**digits) + 1, 10**digits - 1))
 EDGES = st.sampled_from([0, 1, -1, LARGEST, -LARGEST, LARGEST // 2, 10**19, -(10**19)])
@@ -39,6 +40,16 @@ def test_what_adds_up_has_no_sum_that_does_not_fit(numbers: list[int]) -> None:
     else:
         assert max(abs(number) for number in numbers) * len(numbers) > LARGEST
     assert not adds_up(column.extend_constant(None, 1))
+
+
+@given(st.lists(UNIT | st.none()))
+def test_the_largest_of_a_column_is_exact_in_integers_and_in_quantities(numbers: list[int | None]) -> None:
+    """Whatever the sign and however many digits; 0 of nothing."""
+    column = pl.Series(numbers, dtype=UNITS)
+    expected = max((abs(number) for number in numbers if number is not None), default=0)
+
+    assert largest_of(column) == expected
+    assert largest_of(column.reinterpret(dtype=QUANTITY)) == expected
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), UNIT | st.none()), min_size=1))
