@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, localcontext
+from itertools import islice
 from typing import Any, Final
 
 import orjson
@@ -83,9 +84,13 @@ def preview(case: Case) -> dict[str, Any]:
 
 def preview_all(cases: Sequence[Case]) -> list[dict[str, Any]]:
     """``preview`` of many cases, rated together."""
-    whole = [case for case in cases if case.running is None]
-    found = iter(lines_of(whole))
-    return [part_answers(case) if case.running is not None else answer_of(case, next(found)) for case in cases]
+    rated = iter(lines_of([part for case in cases for part in parts_of(case)]))
+    return [
+        answer_of(case, next(rated))
+        if case.running is None
+        else part_answers(case, bill_parts(case, list(islice(rated, len(case.running)))))
+        for case in cases
+    ]
 
 
 def rate_cumulative(definition: Definition, currency: str, running: Sequence[Decimal]) -> list[dict[str, Any]]:
@@ -95,29 +100,37 @@ def rate_cumulative(definition: Definition, currency: str, running: Sequence[Dec
     period can tell, minimums and a commitment's true-up, is in the last part alone. The parts add up to what the last
     quantity costs at once, exactly and in money.
     """
-    if definition["model"] in ("percentage", "matrix") or "bucket" in definition:
-        what = "a price by bucket" if "bucket" in definition else definition["model"]
-        raise Refused("parts_not_possible", f"{what} has no running quantity")
-    early = without_minimums(definition)
-    last = len(running) - 1
-    cases = [
-        Case(definition if place == last else early, currency, quantity=quantity)
-        for place, quantity in enumerate(running)
+    case = Case(definition, currency, running=tuple(running))
+    return bill_parts(case, lines_of(parts_of(case)))
+
+
+def parts_of(case: Case) -> list[Case]:
+    """What is rated of a case: each part as if it were the whole so far, or the case itself."""
+    if case.running is None:
+        return [case]
+    early = without_minimums(case.definition)
+    last = len(case.running) - 1
+    return [
+        Case(case.definition if place == last else early, case.currency, quantity=quantity)
+        for place, quantity in enumerate(case.running)
     ]
+
+
+def bill_parts(case: Case, lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What each part pays, up to the first that cannot be rated, from the rated lines of ``parts_of``."""
     parts = []
-    before, billed, counted = Decimal(0), Money(0, currency), Decimal(0)
+    before, billed, counted = Decimal(0), Money(0, case.currency), Decimal(0)
     with localcontext(EXACT):
-        for case, line in zip(cases, lines_of(cases), strict=True):
-            assert case.quantity is not None, "made above"
+        for running, line in zip(case.running or (), lines, strict=True):
             part: dict[str, Any] = {
-                "quantity": plain_text(case.quantity - counted), "running_quantity": plain_text(case.quantity)
+                "quantity": plain_text(running - counted), "running_quantity": plain_text(running)
             }  # fmt: skip
-            counted = case.quantity
+            counted = running
             if line["parked_reason"] is not None:
                 parts.append(part | {"parked_reason": line["parked_reason"]})
                 break
-            owed = to_money(line["amount"], currency)
-            part |= amounts(line["amount"] - before, Money(owed.minor - billed.minor, currency))
+            owed = to_money(line["amount"], case.currency)
+            part |= amounts(line["amount"] - before, Money(owed.minor - billed.minor, case.currency))
             parts.append(part | {"so_far": amounts(line["amount"], owed) | arithmetic(line)})
             before, billed = line["amount"], owed
     return parts
@@ -205,10 +218,8 @@ def used_row(case: Case, place: int) -> dict[str, object]:
     }
 
 
-def part_answers(case: Case) -> dict[str, Any]:
+def part_answers(case: Case, parts: list[dict[str, Any]]) -> dict[str, Any]:
     """The answer to a case that is billed in parts."""
-    assert case.running is not None, "asked for by the caller"
-    parts = rate_cumulative(case.definition, case.currency, case.running)
     return {"model": case.definition["model"], "currency": case.currency, "parts": parts} | (
         {"parked_reason": parts[-1]["parked_reason"]} if parts and "parked_reason" in parts[-1] else {}
     )

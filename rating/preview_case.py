@@ -126,6 +126,7 @@ def read_case(raw: object, path: str = "") -> Case:
     refuse_faults(faults, "the case")
     refuse_ungrouped(case, fields.at("quantity"))
     refuse_unbucketed(case, fields)
+    refuse_unrunning(case, fields.at(given[0]))
     return case
 
 
@@ -135,6 +136,15 @@ def refuse_ungrouped(case: Case, at: str) -> None:
         say = "a price by group needs groups, or events with the group's values"
         fault = Problem("usage_not_by_group", say, at)
         raise Refused("usage_not_by_group", f"{at}: {say}", problems=(fault,))
+
+
+def refuse_unrunning(case: Case, at: str) -> None:
+    """A price by event, group or bucket is not billed in parts of a quantity."""
+    definition = case.definition
+    if case.running is not None and (definition["model"] in ("percentage", "matrix") or "bucket" in definition):
+        what = "a price by bucket" if "bucket" in definition else definition["model"]
+        fault = Problem("parts_not_possible", f"{what} has no running quantity: give the whole period's usage", at)
+        raise Refused("parts_not_possible", f"{at}: {fault.message}", problems=(fault,))
 
 
 def refuse_unbucketed(case: Case, fields: Fields) -> None:

@@ -133,6 +133,28 @@ def test_a_wrong_case_is_refused_with_its_field(raw: object, code: str, field: s
     assert [problem.field for problem in refused.value.problems] == ([] if field is None else [field])
 
 
+def test_cases_in_parts_among_others_are_rated_together() -> None:
+    """Each has the answer that it has alone; one that cannot be billed in parts has its error in its place."""
+    cases: list[dict[str, Any]] = [
+        {"price": GRADUATED, "parts": ["4", "6", "20"]},
+        {"price": UNIT, "quantity": "3"},
+        {"price": {"model": "per_unit", "unit_price": "1" + "0" * 18}, "cumulative": ["0.00001", "1000000", "2"]},
+        {"price": {"model": "percentage", "rate_percent": "1"}, "parts": ["1"]},
+        {"price": TEN_FOR_FIVE | {"bucket": "day"}, "cumulative": ["1"]},
+        {"price": PRICES["minimum"], "cumulative": ["1", "2"]},
+    ]
+
+    answers = simulate({"cases": cases})["cases"]
+
+    assert [answers[place] for place in (0, 1, 2, 5)] == [simulate(cases[place]) for place in (0, 1, 2, 5)]
+    assert (len(answers[2]["parts"]), "does not fit" in answers[2]["parked_reason"]) == (2, True)
+    faults = [answers[place]["error"]["problems"][0] for place in (3, 4)]
+    assert [(fault["field"], fault["code"]) for fault in faults] == [
+        ("cases[3].parts", "parts_not_possible"),
+        ("cases[4].cumulative", "parts_not_possible"),
+    ]
+
+
 def test_one_wrong_case_among_many_has_its_error_in_its_place() -> None:
     """The others are answered."""
     cases = [{"name": "good", "price": UNIT, "quantity": 2}, {"name": "bad", "price": {"model": "per_moon"}}]
