@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Final
 
 import orjson
@@ -12,6 +13,8 @@ from core.derivation import Derivation
 
 MERCHANTS: Final = ("north", "south", "east", "west", "upper", "lower")
 CUSTOMERS: Final = 9
+# So small that the largest quantities can be charged.
+UNIT_PRICE: Final = Decimal("0.000001")
 # Months of the last two have a day of 25 hours in them, each on another day.
 ZONES: Final = ("UTC", "Europe/Berlin", "America/New_York")
 # Which property of an event of a type must be a number, as a meter without filters reads it.
@@ -140,14 +143,14 @@ def zone_of(subject: str) -> str:
 
 
 def catalog_text() -> str:
-    """All merchants, each selling every meter to its customers; an amount is the quantity."""
+    """All merchants, each selling every meter to its customers."""
     return "\n---\n".join(orjson.dumps(document(merchant)).decode() for merchant in MERCHANTS)
 
 
 def document(merchant: str) -> dict[str, Any]:
     """One merchant's catalog."""
     subjects = [subject_of(merchant, customer) for customer in range(CUSTOMERS)]
-    prices = [{"meter": meter.code, "model": "dynamic"} for meter in METERS]
+    prices = [{"meter": meter.code, "model": "per_unit", "unit_price": str(UNIT_PRICE)} for meter in METERS]
     return {
         "merchant": {"code": merchant, "name": merchant},
         "meters": [meter.declared() for meter in METERS],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from sqlalchemy import Engine
 
 from clickhouse.client import UsageStore
@@ -13,6 +14,7 @@ from tests.rating.month import Month
 EVENTS = 30_000
 
 
+@pytest.mark.timeout(600)
 def test_every_meter_equals_the_oracle(books: Engine, usage_store: UsageStore, tmp_path: Path) -> None:
     """Repeats, conflicts, late, wrong and unknown events among them; `make test-aggregations` sends three million."""
     compared, expected = check(Month(books, usage_store), tmp_path, EVENTS, lambda _step: None)
