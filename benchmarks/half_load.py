@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.bench import Bench
+from benchmarks.clickhouse_insert import wait_for_merges
 from benchmarks.line import REQUEST_EVENTS
 from benchmarks.load.ledger import percentiles_ms
 from benchmarks.load.schedule import RunSpec
@@ -24,6 +25,8 @@ def measure(bench: Bench) -> Result:
     """With the hot merchant and probes, without it, and with single events."""
     scene, seconds = bench.scene(), bench.options.seconds(30, 8)
     rate = bench.line()["events_per_second"] / 2
+    scene.say("waiting for the merges of what was streamed before")
+    wait_for_merges(scene.parts.store)
     with scene.load(request_events=REQUEST_EVENTS) as load:
         with_hot: list[dict[str, Any]] = []
         without: list[dict[str, Any]] = []

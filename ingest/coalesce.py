@@ -26,6 +26,11 @@ GATHER_BYTES_MAX = 4 * 1024 * 1024
 # messages costs is shared by those who come at 2,000 requests a second in this time, and an answer stays below 20 ms.
 CROWD = 4
 CROWD_LINGER_S = 0.008
+# So many events a second come in large requests, which nobody waits for one at a time: a message costs the log and the
+# worker half a millisecond, whatever it holds, and an answer that takes this much longer is still a fast one.
+BUSY_EVENTS_PER_S = 30_000
+BUSY_LINGER_S = 0.02
+COUNTED_S = 0.25
 
 Ship = Callable[[Parcel], None]
 # Writes accepted events for so many partitions as finished messages; None when that cannot be done yet.
@@ -63,6 +68,9 @@ class Coalescer:
         self.size = 0
         # How many requests shared the last messages.
         self.crowd = 0
+        # Events since a moment, and whether there were many in the span before.
+        self.counted, self.counted_from_s = 0, clock.steady_s()
+        self.busy = False
         # A dict for its order: the oldest comes first.
         self.under_way: dict[Parcel, None] = {}
         self.timer: asyncio.Handle | None = None
@@ -98,6 +106,15 @@ class Coalescer:
         self.gathered += rows
         self.events += events
         self.size += size
+        self.count(events)
+
+    def count(self, events: int) -> None:
+        """Know whether times are busy."""
+        self.counted += events
+        span_s = self.clock.steady_s() - self.counted_from_s
+        if span_s > COUNTED_S:
+            self.busy = self.counted > BUSY_EVENTS_PER_S * span_s
+            self.counted, self.counted_from_s = 0, self.counted_from_s + span_s
 
     def hold_back(self, before_packing: Callable[[], None], *, full: bool) -> None:
         """One more request will be submitted when events are packed: now when its gatherer is full, else as usual."""
@@ -120,12 +137,19 @@ class Coalescer:
             # Whatever else has arrived in this round of the loop still gets in.
             self.timer, self.due = asyncio.get_running_loop().call_soon(self.flush), True
         elif self.timer is None:
-            linger_s = self.linger_s if self.crowd < CROWD else CROWD_LINGER_S
-            self.timer = asyncio.get_running_loop().call_later(linger_s, self.flush)
+            self.timer = asyncio.get_running_loop().call_later(self.patience_s(), self.flush)
 
     def all_here(self) -> bool:
         """Whether there is nobody to wait for: the last messages were not shared, or as many wait as shared them."""
-        return self.crowd < CROWD or len(self.waiters) + len(self.singles) + self.held_back >= self.crowd
+        if self.crowd < CROWD:
+            return not self.busy
+        return len(self.waiters) + len(self.singles) + self.held_back >= self.crowd
+
+    def patience_s(self) -> float:
+        """How long the first request waits for others."""
+        if self.busy:
+            return BUSY_LINGER_S
+        return self.linger_s if self.crowd < CROWD else CROWD_LINGER_S
 
     def flush(self) -> None:
         """Pack what was gathered and ship it."""

@@ -10,7 +10,7 @@ import pytest
 
 from core.clock import ManualClock
 from core.limits import ENVELOPE_BYTES_MAX, ENVELOPE_EVENTS_MAX
-from ingest.coalesce import CROWD, CROWD_LINGER_S, Coalescer
+from ingest.coalesce import BUSY_LINGER_S, COUNTED_S, CROWD, CROWD_LINGER_S, Coalescer
 from ingest.codec import decode_envelope
 from ingest.event import event_key, partition_of
 from ingest.parcel import Parcel
@@ -106,6 +106,34 @@ def test_a_crowd_is_waited_for_until_all_are_here_or_for_its_linger(clock: Manua
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         assert len(shipped) == 4, "the crowd has gone"
+
+    asyncio.run(main())
+
+
+def test_in_busy_times_requests_share_messages_though_none_is_under_way(clock: ManualClock) -> None:
+    """A little later than at once; and at once again when it is quiet."""
+    shipped: list[Parcel] = []
+
+    async def send(coalescer: Coalescer, number: int, events: int) -> None:
+        coalescer.submit(rows_of(events, first=number * 10_000), 100)
+        await asyncio.sleep(0)
+
+    async def main() -> None:
+        coalescer = coalescer_of(shipped, clock, partitions=1)
+        await send(coalescer, 0, 9_000)
+        shipped[0].confirm()
+        assert len(shipped) == 1, "nobody knows yet that it is busy"
+        clock.advance(seconds=COUNTED_S * 1.01)
+        await send(coalescer, 1, 9_000)
+        await send(coalescer, 2, 500)
+        assert len(shipped) == 1
+        await asyncio.sleep(BUSY_LINGER_S * 2)
+        assert [len(decode_envelope(parcel.value, parcel.headers).events) for parcel in shipped[1:]] == [9_500]
+        shipped[1].confirm()
+
+        clock.advance(seconds=10)
+        await send(coalescer, 4, 1)
+        assert len(shipped) == 3, "it is quiet again"
 
     asyncio.run(main())
 
