@@ -1,7 +1,8 @@
-"""Runs the fault matrix and tells what held: ``python -m tests.runtime.faults.run [--log LOG] [--write PAGE]``.
+"""Runs the fault matrix and tells what held: ``python -m tests.runtime.faults.run [--log LOG] [--stack-only]``.
 
-The rows on a stack run on both logs at once, since they mostly wait; the tests beside it run once, afterwards. The page
-is written only when both logs were run and nothing was broken. Ends with exit code 1 when something was.
+The rows on a stack run on both logs at once, since they mostly wait; the tests beside it run once, afterwards, unless
+``make test`` has run them just now. The page (``--write``) is written only when all was run on both logs and nothing was
+broken. Ends with exit code 1 when something was.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ def main() -> int:
     """Run, print the table, perhaps write the page."""
     parser = argparse.ArgumentParser(prog="python -m tests.runtime.faults.run", description=__doc__)
     parser.add_argument("--log", choices=get_args(LogKind), action="append", help="only this log; both by default")
+    parser.add_argument("--stack-only", action="store_true", help="leave out what `make test` runs, too")
     parser.add_argument("--write", type=Path, help="the page to write")
     given = parser.parse_args()
     logs: list[LogKind] = given.log or list(get_args(LogKind))
@@ -58,11 +60,11 @@ def main() -> int:
         with ThreadPoolExecutor(len(logs)) as both:
             runs = {log: both.submit(run_pytest, log, Path(folder) / f"{log}.xml", *STACK_TESTS) for log in logs}
         found: dict[LogKind, list[Result]] = {log: run.result() for log, run in runs.items()}
-        others = run_pytest("embedded", Path(folder) / "others.xml", *tests)
+        others = [] if given.stack_only else run_pytest("embedded", Path(folder) / "others.xml", *tests)
     seconds = time.monotonic() - began_s
     sys.stdout.write(f"\n{table(found, others)}\n{seconds:.0f} s\n")
     broken = any(result.failure for results in (*found.values(), others) for result in results)
-    if given.write and len(found) == len(get_args(LogKind)) and not broken:
+    if given.write and others and len(found) == len(get_args(LogKind)) and not broken:
         given.write.write_text(page(found, others, seconds, ROW_CHUNKS * CHUNK_EVENTS, int(RATE)), encoding="utf-8")
     return 1 if broken else 0
 
