@@ -77,7 +77,7 @@ def beside(row: MatrixRow, results: Sequence[Result]) -> str:
     """What the row's other tests say, as a count."""
     mine = [result for result in results if result.test in row.tests]
     broken = sum(1 for result in mine if result.failure)
-    if not row.tests:
+    if not row.tests or not results:
         return ""
     return f"**{broken} of {len(mine)} broken**" if broken or not mine else f"{len(mine)} held"
 

@@ -1,8 +1,8 @@
 """Runs the fault matrix and tells what held: ``python -m tests.runtime.faults.run [--log LOG] [--stack-only]``.
 
 The rows on a stack run on both logs at once, since they mostly wait; the tests beside it run once, afterwards, unless
-``make test`` has run them just now. The page (``--write``) is written only when all was run on both logs and nothing was
-broken. Ends with exit code 1 when something was.
+``make test`` has run them just now. The page (``--write``) is written only when all was run on both logs and nothing
+was broken. Ends with exit code 1 when something was.
 """
 
 from __future__ import annotations
