@@ -47,7 +47,7 @@ class Costs:
     key_file_bytes: float = given(
         56.0, "bytes a key in the worker's files", "derived: 28, twice while files are merged"
     )
-    gather_s: float = given(0.008, "s that a busy gateway gathers", "a setting: `CROWD_LINGER_S`")
+    gather_s: float = given(0.02, "s that a busy gateway gathers", "a setting: `BUSY_LINGER_S`")
     block_s: float = given(
         0.4, "s from block to block of a busy partition", "derived: 0.3 s of gathering, and the stores"
     )

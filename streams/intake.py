@@ -77,11 +77,6 @@ class Intake(Generic[Item]):
         self._taken.set()
         return items
 
-    async def take(self) -> list[Item]:
-        """All items, once they are due; there is at least one."""
-        await self.due()
-        return self.taken()
-
     def _wait_s(self) -> float:
         """How long the first item waits at most, as things are."""
         patience = self.patience
