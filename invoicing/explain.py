@@ -20,7 +20,7 @@ from core.quantity import EXACT, plain_text
 from invoicing.invoice import Invoice, InvoiceLine
 
 # The rules under which the engine hashes, and what stands between the fields; docs/rating.md has them for everybody.
-HASH_RULES = "millrace-rating-1"
+HASH_RULES, HASH_RULES_BEFORE = "millrace-rating-2", "millrace-rating-1"
 HASH_SEPARATOR = "\x1f"
 # Steps that change the quantity, by their labels.
 BEFORE_PRICE = frozenset({"bucket", "unit_conversion", "round_quantity", "free_units", "included_units"})
@@ -138,11 +138,28 @@ def units_to_price(steps: tuple[Step, ...], line: InvoiceLine) -> Decimal:
 
 def hash_inputs(invoice: Invoice, line: InvoiceLine) -> str:
     """The input hash of a line, worked out from what the invoice says; another one than the line's is an alarm."""
-    instants = [(moment - EPOCH) // timedelta(microseconds=1) for moment in invoice.period_of(line)]
-    with localcontext(EXACT):
-        quantity = format(line.whole_quantity.quantize(Decimal("1e-12")), "f")
-    fields = [
-        HASH_RULES,
+    start, end, quantity, price = input_texts(invoice, line)
+    shared = [
+        invoice.merchant_id,
+        line.meter_id,
+        line.meter,
+        line.aggregation,
+        line.price_id,
+        line.model,
+        invoice.total.currency,
+        start,
+        end,
+        price,
+    ]
+    own = [invoice.subscription_id, invoice.customer_id, quantity]
+    return sha256_of(sha256_of(HASH_RULES, *shared), *own, *detail_hash(line))
+
+
+def hash_inputs_before(invoice: Invoice, line: InvoiceLine) -> str:
+    """The same by the rules ``millrace-rating-1``, by which lines were hashed until version 2."""
+    start, end, quantity, price = input_texts(invoice, line)
+    return sha256_of(
+        HASH_RULES_BEFORE,
         invoice.merchant_id,
         invoice.subscription_id,
         invoice.customer_id,
@@ -152,12 +169,34 @@ def hash_inputs(invoice: Invoice, line: InvoiceLine) -> str:
         line.price_id,
         line.model,
         invoice.total.currency,
-        *map(str, instants),
+        start,
+        end,
         quantity,
-        orjson.dumps(line.price, option=orjson.OPT_SORT_KEYS).decode(),
-        # Of a line that was charged by its events, groups or buckets: the hash of all of them.
-        *(str(tier["group"]) for tier in line.tiers if tier.get("label") == "inputs"),
-    ]
+        price,
+        *detail_hash(line),
+    )
+
+
+def inputs_agree(invoice: Invoice, line: InvoiceLine) -> bool:
+    """Whether a line has the hash of its inputs, by the rules of today or those before."""
+    return line.input_hash in (hash_inputs(invoice, line), hash_inputs_before(invoice, line))
+
+
+def input_texts(invoice: Invoice, line: InvoiceLine) -> tuple[str, str, str, str]:
+    """Start and end of the line's period in microseconds, its quantity with all places, and its price."""
+    start, end = (str((moment - EPOCH) // timedelta(microseconds=1)) for moment in invoice.period_of(line))
+    with localcontext(EXACT):
+        quantity = format(line.whole_quantity.quantize(Decimal("1e-12")), "f")
+    return start, end, quantity, orjson.dumps(line.price, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def detail_hash(line: InvoiceLine) -> list[str]:
+    """Of a line that was charged by its events, groups or buckets: the hash of all of them."""
+    return [str(tier["group"]) for tier in line.tiers if tier.get("label") == "inputs"]
+
+
+def sha256_of(*fields: str) -> str:
+    """The hash of fields."""
     return sha256(HASH_SEPARATOR.join(fields).encode()).hexdigest()
 
 

@@ -13,9 +13,10 @@ import polars as pl
 from core.frames import checked
 from rating.charge import AMOUNT, QUANTITY, RATED_LINES, TIERS
 from rating.detail import LINE, Detail, line_hash
-from rating.fingerprint import input_hash
+from rating.fingerprint import input_hash, shared_hash
 from rating.inputs import DUE_PRICES, USAGE
-from rating.priced import numbered, problems
+from rating.priced import lines_of, problems
+from rating.shared import shared_by
 from rating.steps import work_out
 from rating.terms import PRICE, REFUSED, ReadPrices, read_prices
 
@@ -36,8 +37,9 @@ def rate(usage: pl.DataFrame, prices: pl.DataFrame, detail: Detail | None = None
     ``detail`` has usage by event, by group and by bucket for the prices that charge by them; without it their lines are
     parked. Lines of prices that no period owes when it has ended are parked unless they are tried out.
     """
-    read = read_prices(checked(prices, DUE_PRICES))
-    lines = measured(checked(usage, USAGE), prices)
+    shared = shared_by(checked(prices, DUE_PRICES))
+    read = read_prices(shared.rows)
+    lines = measured(checked(usage, USAGE), prices).with_columns(shared.numbers.alias("shared"))
     found = Detail() if detail is None else detail.of(lines)
     refused = [read.refused]
     if detail is None:
@@ -45,26 +47,35 @@ def rate(usage: pl.DataFrame, prices: pl.DataFrame, detail: Detail | None = None
     if detail is None or detail.of_period:
         refused.append(read.not_of_period)
     reasons = pl.concat(refused).unique(PRICE, maintain_order=True)
+    known = shared.rows.with_columns(shared_hash=shared_hash()).join(
+        read.numbers, on=PRICE, how="left", maintain_order="left"
+    )
     if lines.height <= LINES_TOGETHER:
-        return rate_lines(lines, read, found, reasons)
+        return rate_lines(lines, known, read, found, reasons)
     with ThreadPoolExecutor(pl.thread_pool_size()) as threads:
         parts = threads.map(
-            lambda some: rate_lines(some, read, found.between(some["line"][0], some["line"][-1]), reasons),
+            lambda some: rate_lines(some, known, read, found.between(some["line"][0], some["line"][-1]), reasons),
             lines.iter_slices(LINES_TOGETHER),
         )
         return pl.concat(parts)
 
 
-def rate_lines(lines: pl.DataFrame, prices: ReadPrices, detail: Detail, refused: pl.DataFrame) -> pl.DataFrame:
-    """Some of the lines, with their detail by line; ``refused`` are the prices that cannot be charged."""
+def rate_lines(
+    lines: pl.DataFrame, known: pl.DataFrame, prices: ReadPrices, detail: Detail, refused: pl.DataFrame
+) -> pl.DataFrame:
+    """Some of the lines, with their detail by line; ``refused`` are the prices that cannot be charged.
+
+    ``known`` has the number of the price, and the hash, of what lines share.
+    """
     hashes = detail.hashes()
-    known = numbered(lines, prices)
-    worked = work_out(lines, known, prices, detail, hashes)
-    finished = explained(worked, refused, problems(known, prices, detail))
+    of_line = known[lines["shared"]]
+    numbered = lines_of(lines, of_line["price_number"])
+    worked = work_out(lines, numbered, prices, detail, hashes)
+    finished = explained(worked, refused, problems(numbered, prices, detail))
     # Joined to the numbers alone: a join of whole lines would copy all that they hold.
     told = lines.select("line").join(hashes, on="line", how="left", maintain_order="left")
-    hashed = finished.with_columns(told["detail"], price=pl.col("definition")).with_columns(input_hash=input_hash())
-    return checked(hashed, RATED_LINES)
+    ready = finished.with_columns(of_line["shared_hash"], told["detail"], price=pl.col("definition"))
+    return checked(ready.with_columns(input_hash=input_hash()), RATED_LINES)
 
 
 def measured(usage: pl.DataFrame, prices: pl.DataFrame) -> pl.DataFrame:

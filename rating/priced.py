@@ -15,7 +15,7 @@ from rating.exact import adds_up, group_sum, group_total, small
 from rating.models import MODELS
 from rating.quantity_steps import as_lines, in_parts
 from rating.shapes import EVENT_LINES, GROUP_LINES, NO_STEPS, Model, completed
-from rating.terms import PRICE, ReadPrices
+from rating.terms import ReadPrices
 
 Step = Callable[[pl.DataFrame], tuple[pl.DataFrame, pl.DataFrame]]
 
@@ -74,15 +74,15 @@ def charged(lines: pl.DataFrame, prices: ReadPrices, detail: Detail) -> pl.DataF
 
 def lines_by_model(lines: pl.DataFrame, prices: ReadPrices) -> Iterator[tuple[str, Model, pl.DataFrame]]:
     """The lines of each model that has any."""
-    named = lines.join(prices.numbers.select("price_number", "model"), on="price_number", maintain_order="left")
+    named = lines.with_columns(prices.numbers["model"].gather(lines["price_number"]))
     for (name,), own in named.partition_by("model", as_dict=True, include_key=False, maintain_order=True).items():
         yield str(name), MODELS[str(name)], own
 
 
-def numbered(lines: pl.DataFrame, prices: ReadPrices) -> pl.DataFrame:
-    """LINES of the lines whose price could be read."""
-    known = lines.select("line", *PRICE, "quantity").join(prices.numbers, on=PRICE, maintain_order="left")
-    return known.select("line", "price_number", "quantity", pl.lit(0, dtype=pl.Int64).alias("finer"))
+def lines_of(lines: pl.DataFrame, price_numbers: pl.Series) -> pl.DataFrame:
+    """LINES of the lines whose price could be read; the others have no number."""
+    numbered = lines.select("line", price_numbers, "quantity", pl.lit(0, dtype=pl.Int64).alias("finer"))
+    return numbered.drop_nulls("price_number") if price_numbers.null_count() else numbered
 
 
 def given_to(by: str, lines: pl.DataFrame, prices: ReadPrices, detail: Detail) -> pl.LazyFrame:

@@ -25,7 +25,7 @@ PRICE: Final = ["price_id", "currency"]
 REFUSED: Final[Schema] = {"price_id": pl.String(), "currency": pl.String(), "refused": pl.String()}
 # Prices that are charged by events, groups or buckets.
 DETAILED: Final[Schema] = {"price_number": pl.UInt32(), "kind": pl.String(), **REFUSED}
-# The good prices. Numbers are joined instead of ids, because a million lines share few prices.
+# The good prices, each in the place of its number. Numbers are joined instead of ids.
 NUMBERS: Final[Schema] = {
     "price_id": pl.String(),
     "currency": pl.String(),
@@ -56,17 +56,19 @@ class ReadPrices:
 
 
 def read_prices(prices: pl.DataFrame) -> ReadPrices:
-    """Read each distinct price of DUE_PRICES; one that is wrong is refused with its reason and stops no other."""
+    """Read each distinct price of SHARED rows; one that is wrong is refused with its reason and stops no other."""
     distinct = prices.select("price_id", "model", "definition", "currency").unique(PRICE, maintain_order=True)
     rows: dict[str, Terms] = {name: [] for name in MODELS}
     adjustments: Terms = []
-    numbers, refused, detailed, not_of_period = [], [], [], []
-    for number, (price_id, model, text, currency) in enumerate(distinct.iter_rows()):
+    numbers: list[tuple[str, str, int, str]] = []
+    refused, detailed, not_of_period = [], [], []
+    for price_id, model, text, currency in distinct.iter_rows():
         try:
             definition = read_price(model, text, currency)
         except Refused as reason:
             refused.append({"price_id": price_id, "currency": currency, "refused": reason.message})
             continue
+        number = len(numbers)
         numbers.append((price_id, currency, number, model))
         rows[model].extend({"price_number": number, **row} for row in MODELS[model].read(definition))
         if (adjustment := read_adjustments(definition)) is not None:

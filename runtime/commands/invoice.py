@@ -19,7 +19,7 @@ from clickhouse.usage import windows_behind
 from core.db import transaction
 from core.money import Money
 from core.quantity import plain_text
-from invoicing.explain import Explanation, explain, hash_inputs
+from invoicing.explain import Explanation, explain, inputs_agree
 from invoicing.find import find_invoice
 from invoicing.invoice import Invoice, InvoiceLine, invoice_json
 from runtime.settings import Settings, load_settings
@@ -89,7 +89,7 @@ def as_json(found: Invoice, behind: dict[int, pl.DataFrame]) -> dict[str, Any]:
                 "unrounded": plain_text(worked.unrounded),
                 "rounded": str(worked.rounded.decimal()),
                 "agrees": worked.agrees,
-                "input_hash_agrees": hash_inputs(found, line) == line.input_hash,
+                "input_hash_agrees": inputs_agree(found, line),
                 "windows": [window_json(row) for row in behind[line.position].iter_rows(named=True)],
             }
     return said
@@ -145,7 +145,7 @@ def show_explanation(
     if line.adjusts is not None:
         show_adjustment(console, line, worked)
     price_of = "as it was billed" if line.adjusts is not None else f"catalog version {found.catalog_version}"
-    same_hash = hash_inputs(found, line) == line.input_hash
+    same_hash = inputs_agree(found, line)
     facts = {
         "unrounded": f"{plain_text(line.unrounded)} {found.total.currency}",
         "rounded": f"{line.amount}, half away from zero ({verdict(worked.agrees)})",

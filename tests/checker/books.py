@@ -78,8 +78,15 @@ def repeatable(stores: Stores, period: str, *, close_again: bool) -> InvariantRe
 
 def input_hash(row: tuple[Any, ...]) -> str:
     """The hash of a charge line's inputs, by the documented rules."""
-    price = orjson.dumps(row[12], option=orjson.OPT_SORT_KEYS).decode()
-    return sha256("\x1f".join(["millrace-rating-1", *row[:12], price]).encode()).hexdigest()
+    merchant_id, subscription_id, customer_id, *meter_to_end, quantity, price_json, _ = row
+    price = orjson.dumps(price_json, option=orjson.OPT_SORT_KEYS).decode()
+    shared = sha256_of("millrace-rating-2", merchant_id, *meter_to_end, price)
+    return sha256_of(shared, subscription_id, customer_id, quantity)
+
+
+def sha256_of(*fields: str) -> str:
+    """The hash of fields, joined as documented."""
+    return sha256("\x1f".join(fields).encode()).hexdigest()
 
 
 def run_close(stores: Stores, period: str) -> str:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
+from hashlib import sha256
 from typing import Any
 
 import pytest
 
 from core.money import Money
-from invoicing.explain import explain
-from invoicing.invoice import InvoiceLine
+from invoicing.explain import explain, hash_inputs, inputs_agree
+from invoicing.invoice import Invoice, InvoiceLine
 
 
 def tier(cells: str) -> dict[str, Any]:
@@ -97,3 +99,42 @@ def test_an_adjustment_from_another_amount_is_told(name: str) -> None:
     """What had been billed and what it comes to are part of the arithmetic."""
     assert ADJUSTED.adjusts is not None
     assert not explain(replace(ADJUSTED, adjusts=ADJUSTED.adjusts | {name: "506"})).agrees
+
+
+START, END = datetime(2023, 11, 1, tzinfo=UTC), datetime(2023, 12, 1, tzinfo=UTC)
+NOTHING = Money(0, "USD")
+INVOICE = Invoice(
+    **dict.fromkeys(("invoice_id", "merchant", "subject", "plan", "state", "run_id"), "-"),
+    merchant_id="mer_1",
+    subscription_id="sub_1",
+    customer_id="cus_1",
+    number=None,
+    period="2023-11",
+    period_start=START,
+    period_end=END,
+    version=1,
+    subtotal=NOTHING,
+    credit=NOTHING,
+    total=NOTHING,
+    cutoff=END,
+    catalog_version=1,
+    created_at=END,
+    issued_at=None,
+    lines=(LINE,),
+)
+# By the rules of before: everything in one text.
+ONE_TEXT = (
+    "millrace-rating-1 mer_1 sub_1 cus_1 met_1 tokens sum pri_1 graduated USD 1698796800000000 1701388800000000 "
+    "1500.500000000000 {}"
+)
+
+
+def test_a_line_has_the_hash_of_its_inputs_by_the_rules_of_today_or_of_before() -> None:
+    """Lines that were billed under the rules of before go on agreeing, and a changed quantity does under neither."""
+    hashes = (hash_inputs(INVOICE, LINE), sha256(ONE_TEXT.replace(" ", "\x1f").encode()).hexdigest())
+
+    for input_hash in hashes:
+        line = replace(LINE, input_hash=input_hash)
+        assert inputs_agree(INVOICE, line)
+        assert not inputs_agree(INVOICE, replace(line, quantity=Decimal(1500)))
+    assert len(set(hashes)) == 2
