@@ -118,7 +118,7 @@ def add_usage(app: FastAPI, parts: ApiParts) -> None:
     freshness = Freshness(parts.books, parts.topic, parts.look_at_log, parts.clock)
     remembered = Remembered(parts.books, parts.clock)
     answers = UsageAnswers(remembered, parts.store, freshness)
-    bills = CurrentBills(parts.books, parts.store, remembered, freshness, parts.clock)
+    bills = CurrentBills(parts.books, parts.store, freshness, parts.clock)
     # Who waits for others to be answered together does nothing meanwhile; the common pool has few threads.
     threads = ThreadPoolExecutor(ASKED_AT_ONCE, "usage")
 

@@ -8,7 +8,6 @@ import polars as pl
 from sqlalchemy import Engine
 
 from api.freshness import Freshness
-from api.remembered import Remembered
 from clickhouse.client import UsageStore
 from core.clock import Clock
 from core.errors import Refused
@@ -22,22 +21,18 @@ from rating.preview import amounts, arithmetic
 class CurrentBills:
     """Answers about one merchant's customers; shared by threads."""
 
-    def __init__(
-        self, books: Engine, store: UsageStore, remembered: Remembered, freshness: Freshness, clock: Clock
-    ) -> None:
+    def __init__(self, books: Engine, store: UsageStore, freshness: Freshness, clock: Clock) -> None:
         self._books = books
         self._store = store
-        self._remembered = remembered
         self._freshness = freshness
         self._clock = clock
 
     def ask(self, merchant_id: str, subject: str) -> dict[str, Any]:
         """The bill of each subscription whose period is in progress. Raises ``Refused`` (404) and ``Transient``."""
         until = self._freshness.complete_until()
-        customer_id = self._remembered.customer_ids(merchant_id, [subject]).get(subject)
-        if customer_id is None:
+        found = current_bill(self._books, self._store, merchant_id, subject, self._clock.now())
+        if found is None:
             raise Refused("customer_unknown", f"there is no customer {subject[:80]!r}", 404)
-        found = current_bill(self._books, self._store, merchant_id, customer_id, self._clock.now())
         lines = found.lines.with_columns(tiers=tiers_json(pl.col("tiers")))
         bills: dict[str, list[dict[str, Any]]] = {}
         for line in lines.iter_rows(named=True):
@@ -46,7 +41,7 @@ class CurrentBills:
             "complete_until": None if until is None else until.isoformat(),
             "counted_until": found.cutoff.isoformat(),
             "customer": subject,
-            "customer_id": customer_id,
+            "customer_id": found.customer_id,
             "bills": [bill_json(own) for own in bills.values()],
         }
 

@@ -21,7 +21,6 @@ from sqlalchemy import Engine
 
 from api.current_bill import CurrentBills
 from api.freshness import Freshness
-from api.remembered import Remembered
 from benchmarks.rating_rows import METERS_A_PLAN, price_of
 from benchmarks.rating_stores import engines_cpu_s, stores
 from catalog.apply import apply_text
@@ -143,7 +142,7 @@ def windows_of(picked: pl.DataFrame, minutes: pl.Series, block: int) -> pl.DataF
 def measured(books: Engine, store: UsageStore, customers: int, asked: int, seed: int) -> dict[str, Any]:
     """What single answers take, after some that are thrown away."""
     clock = ManualClock(NOW)
-    bills = CurrentBills(books, store, Remembered(books, clock), Freshness(books, "bench", lambda: None, clock), clock)
+    bills = CurrentBills(books, store, Freshness(books, "bench", lambda: None, clock), clock)
     with transaction(books) as connection:
         merchant_id = connection.exec_driver_sql("SELECT merchant_id FROM merchants").scalar_one()
     rng = Random(seed)

@@ -1,79 +1,130 @@
 """Usage of a few periods by one plain question, which checks itself as those of ``bucket_sql`` do.
 
 Planning the question to the views, with its four branches and three joins, costs many times what reading a customer's
-month does. This one reads the windows alone, joins nothing, and has no formula but those that its scopes need. Whether
-a row restates others is told beside the answer, from the very rows that were read: if one does, it is thrown away.
+month does; and so does every function, alias and bound value of a plain one. This one reads the windows alone, joins
+nothing, and has no formula but those that its scopes need. Whether a row restates others is told beside the answer,
+from the very rows that were read: if one does, it is thrown away.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import datetime
-from typing import Final
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final, NamedTuple
 
 import polars as pl
 
 from clickhouse.client import UsageStore
 from clickhouse.errors import UsageStoreError
-from clickhouse.quantity import average_sql
+from clickhouse.schema import PERIOD_USAGE
+from clickhouse.sums import mean
 
-# In 256 bits, as ``quantity_sql`` says. Distinct values lie in another table.
-_QUANTITIES: Final[Mapping[str, str]] = {
-    "count": "toDecimal256(sum(d.events), 12)",
-    "sum": "sum(toDecimal256(d.sum, 12))",
-    "min": "toDecimal256(min(d.min), 12)",
-    "max": "toDecimal256(max(d.max), 12)",
-    "latest": "toDecimal256(argMax(d.last, (d.last_at, d.last_key)), 12)",
-    "avg": average_sql("sum(toDecimal256(d.sum, 12))", "sum(d.events)"),
+# Each span of time is a question of its own; a customer's subscriptions mostly share one.
+SPANS_MAX: Final = 4
+# What is added up for which aggregations, in 256 bits, as ``quantity_sql`` says. Distinct values lie in another table.
+_ADDED_UP: Final[Mapping[str, tuple[str, ...]]] = {
+    "toDecimal128(sum(toDecimal256(sum, 12)), 12) AS total": ("sum", "avg"),
+    "min(min) AS least": ("min",),
+    "max(max) AS most": ("max",),
+    "argMax(last, (last_at, last_key)) AS newest": ("latest",),
 }
-# A window counts in every scope that it lies in.
+Row = Mapping[str, Any]
+_QUANTITIES: Final[Mapping[str, Callable[[Row], Decimal]]] = {
+    "count": lambda row: Decimal(row["used"]),
+    "sum": lambda row: row["total"],
+    "min": lambda row: row["least"],
+    "max": lambda row: row["most"],
+    "latest": lambda row: row["newest"],
+    "avg": lambda row: mean(row["total"], row["used"]),
+}
+_WHOSE: Final = ("merchant_id", "customer_id", "meter_id")
 _USAGE: Final = """
-    SELECT arrayJoin(arrayFilter(
-            (row, merchant, customer, meter, since, until) -> merchant = toString(d.merchant_id)
-                AND customer = d.customer_id AND meter = toString(d.meter_id)
-                AND since <= toUnixTimestamp(d.window_start) AND toUnixTimestamp(d.window_start) < until,
-            {row:Array(UInt32)}, {merchant_id:Array(String)}, {customer_id:Array(String)}, {meter_id:Array(String)},
-            {period_start:Array(Int64)}, {period_end:Array(Int64)}
-        )) AS row,
-        sum(d.events) AS events, uniqExact(d.window_start, d.group_key) AS windows,
-        toDateTime64(min(d.window_start), 6, 'UTC') AS first_window,
-        toDateTime64(max(d.window_start), 6, 'UTC') AS last_window,
-        toDecimal128([quantity], 12) AS quantity, max(d.restates) AS restated
-    FROM usage_windows AS d
-    WHERE d.merchant_id IN {merchant_id:Array(String)} AND d.customer_id IN {customer_id:Array(String)}
-        AND d.meter_id IN {meter_id:Array(String)} AND d.stored_at <= {cutoff:DateTime64(6, 'UTC')}
-        AND d.window_start >= {first:DateTime64(6, 'UTC')} AND d.window_start < {last:DateTime64(6, 'UTC')}
-    GROUP BY row
+    SELECT merchant_id, customer_id, meter_id, sum(events) AS used, uniqExact(window_start, group_key) AS windows,
+        min(window_start) AS since, max(window_start) AS until, max(restates) AS restated[added_up]
+    FROM usage_windows
+    WHERE [whose] AND stored_at <= {cutoff:DateTime64(6, 'UTC')}
+        AND window_start >= {first:DateTime('UTC')} AND window_start < {last:DateTime('UTC')}
+    GROUP BY merchant_id, customer_id, meter_id
 """
+_SCOPE: Final = (*_WHOSE, "aggregation", "period_start", "period_end")
+_NOTHING: Final = (0, 0, None, None, Decimal(0))
 
 
-def plain_usage(store: UsageStore, asked: pl.DataFrame, cutoff: datetime) -> pl.DataFrame | None:
-    """The columns of PERIOD_USAGE by the ``row`` of scopes that have usage; None where windows alone do not tell it."""
-    aggregations = asked["aggregation"].str.split(" ").list.first()
-    if not set(aggregations) <= _QUANTITIES.keys():
+class Scope(NamedTuple):
+    """A row that is asked about."""
+
+    merchant_id: str
+    customer_id: str
+    meter_id: str
+    aggregation: str
+    period_start: datetime
+    period_end: datetime
+
+
+Found = dict[tuple[str, ...], Row]
+
+
+def plain_usage(store: UsageStore, scopes: pl.DataFrame, cutoff: datetime) -> pl.DataFrame | None:
+    """The columns of PERIOD_USAGE for scopes, row by row; None where windows alone do not tell them."""
+    spans: dict[tuple[datetime, datetime], list[Scope]] = defaultdict(list)
+    # A derivation may stand behind the aggregation.
+    rows = [Scope(*row)._replace(aggregation=row[3].partition(" ")[0]) for row in scopes.select(_SCOPE).iter_rows()]
+    for row in rows:
+        spans[row.period_start, row.period_end].append(row)
+    if len(spans) > SPANS_MAX or not {row.aggregation for row in rows} <= _QUANTITIES.keys():
         return None
-    lists = asked.select(
-        *("row", "merchant_id", "customer_id", "meter_id"), pl.col("period_start", "period_end").dt.epoch("s")
-    ).to_dict(as_series=False)
-    bounds: dict[str, object] = {
-        "cutoff": cutoff,
-        "first": asked["period_start"].min(),
-        "last": asked["period_end"].max(),
-    }
-    if aggregations.n_unique() > 1:
-        bounds["aggregation"] = aggregations.to_list()
+    found = {span: used_in(store, own, cutoff) for span, own in spans.items()}
+    told = []
+    for row in rows:
+        own = found[row.period_start, row.period_end]
+        if own is None:
+            return None
+        told.append(told_of(own.get(row[:3]), row.aggregation))
+    return pl.DataFrame(told, schema=PERIOD_USAGE, orient="row")
+
+
+def used_in(store: UsageStore, scopes: list[Scope], cutoff: datetime) -> Found | None:
+    """What was used in a span that scopes share; None where something was restated, or does not fit."""
+    sql, bound = question(scopes)
+    bound |= {"cutoff": cutoff, "first": second(scopes[0].period_start), "last": second(scopes[0].period_end)}
     try:
-        found = store.query_frame(_USAGE.replace("[quantity]", quantity(aggregations)), bounds | lists)
+        found = store.query_frame(sql, bound).to_dicts()
     except UsageStoreError as error:
         # Of rows, perhaps, that count no longer.
         if error.name != "DECIMAL_OVERFLOW":
             raise
         return None
-    return None if found["restated"].max() else found.drop("restated")
+    if any(row["restated"] for row in found):
+        return None
+    return {tuple(row[name] for name in _WHOSE): row for row in found}
 
 
-def quantity(aggregations: Iterable[str]) -> str:
-    """The SQL of a scope's quantity, by its own aggregation where there are several."""
-    first, *others = sorted(set(aggregations))
-    branches = [f"{{aggregation:Array(String)}}[row + 1] = '{name}', {_QUANTITIES[name]}" for name in others]
-    return f"multiIf({', '.join([*branches, _QUANTITIES[first]])})" if others else _QUANTITIES[first]
+def question(scopes: list[Scope]) -> tuple[str, dict[str, object]]:
+    """The text, and the values by which it finds its rows."""
+    bound: dict[str, object] = {}
+    whose = []
+    for place, name in enumerate(_WHOSE):
+        values = sorted({str(scope[place]) for scope in scopes})
+        # A list of one takes longer to plan.
+        whose.append(f"{name} = {{{name}:String}}" if len(values) == 1 else f"{name} IN {{{name}:Array(String)}}")
+        bound[name] = values[0] if len(values) == 1 else values
+    asked = {scope.aggregation for scope in scopes}
+    added_up = [sql for sql, aggregations in _ADDED_UP.items() if asked.intersection(aggregations)]
+    sql = _USAGE.replace("[whose]", " AND ".join(whose))
+    return sql.replace("[added_up]", "".join(f", {one}" for one in added_up)), bound
+
+
+def second(instant: datetime) -> str:
+    """The whole second at or after an instant, as ClickHouse reads a DateTime: no window begins between the two."""
+    rounded = instant.astimezone(UTC) + timedelta(microseconds=-instant.microsecond % 1_000_000)
+    return rounded.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def told_of(row: Row | None, aggregation: str) -> tuple[object, ...]:
+    """A row of PERIOD_USAGE."""
+    if row is None:
+        return _NOTHING
+    since, until = (datetime.fromtimestamp(row[name], UTC) for name in ("since", "until"))
+    return row["used"], row["windows"], since, until, _QUANTITIES[aggregation](row)

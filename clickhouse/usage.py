@@ -78,16 +78,14 @@ def usage_for_period(store: UsageStore, scopes: pl.DataFrame, cutoff: datetime) 
     """
     if scopes.is_empty():
         return scopes.with_columns(pl.lit(None, kind).alias(name) for name, kind in PERIOD_USAGE.items())
-    asked, found = scopes.with_row_index("row"), None
-    if scopes.height <= SCOPES_PLAIN_MAX:
-        found = plain_usage(store, asked, cutoff)
-    if found is None:
-        question, asked = ask_about(store, scopes)
-        bounds = {"first": scopes["period_start"].min(), "last": scopes["period_end"].max()}
-        narrow = _THESE_ONLY if scopes.height <= SCOPES_LOOKED_UP_MAX else _EVERYBODY
-        found = store.query_frame(
-            _PERIOD_USAGE.replace("{narrow}", narrow), {"question": question, "cutoff": cutoff, **bounds}
-        )
+    if scopes.height <= SCOPES_PLAIN_MAX and (plainly := plain_usage(store, scopes, cutoff)) is not None:
+        return scopes.hstack(plainly)
+    question, asked = ask_about(store, scopes)
+    bounds = {"first": scopes["period_start"].min(), "last": scopes["period_end"].max()}
+    narrow = _THESE_ONLY if scopes.height <= SCOPES_LOOKED_UP_MAX else _EVERYBODY
+    found = store.query_frame(
+        _PERIOD_USAGE.replace("{narrow}", narrow), {"question": question, "cutoff": cutoff, **bounds}
+    )
     answered = asked.join(found, on="row", how="left", maintain_order="left")
     zero = pl.lit(0).cast(QUANTITY)
     return answered.drop("row").with_columns(

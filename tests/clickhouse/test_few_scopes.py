@@ -38,7 +38,7 @@ def test_the_plain_question_says_what_the_joined_one_does(
     """To the last digit, with as many windows of the same span, for one aggregation or several."""
     put(usage_store, *random_usage(7, 3000, start=at("2023-10-25"), minutes=45 * 24 * 60))
     asked, cutoff = asked_of(aggregations), at("2023-11-28T00:00:00")
-    assert plain_usage(usage_store, asked.with_row_index("row"), cutoff) is not None
+    assert plain_usage(usage_store, asked, cutoff) is not None
     found = usage_for_period(usage_store, asked, cutoff)
 
     monkeypatch.setattr(usage, "SCOPES_PLAIN_MAX", 0)
@@ -50,7 +50,7 @@ def test_the_plain_question_says_what_the_joined_one_does(
 def test_a_derivation_behind_an_aggregation_is_left_out(usage_store: UsageStore) -> None:
     """Usage is asked for as the windows have it."""
     put(usage_store, [window(sum=Decimal(3))], [])
-    asked = scopes_frame([scope() | {"aggregation": "sum bucket:hour:max"}]).with_row_index("row")
+    asked = scopes_frame([scope() | {"aggregation": "sum bucket:hour:max"}])
 
     found = plain_usage(usage_store, asked, CUTOFF)
 
@@ -64,7 +64,7 @@ def test_what_windows_alone_do_not_tell_is_not_answered(usage_store: UsageStore)
     put(usage_store, [window(), *([large] * 2), restating], [])
 
     def answer(cutoff: str, *rows: dict[str, object]) -> pl.DataFrame | None:
-        return plain_usage(usage_store, scopes_frame([*rows]).with_row_index("row"), at(cutoff))
+        return plain_usage(usage_store, scopes_frame([*rows]), at(cutoff))
 
     before, after = "2023-12-04T23:59:00", "2023-12-06T00:00:00"
     assert answer(after, scope("sum"), scope("unique")) is None
