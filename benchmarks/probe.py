@@ -18,7 +18,7 @@ from clickhouse.client import UsageStore, open_usage_store
 from core.db import transaction
 
 SEND_EVERY_S = 0.1
-LOOK_EVERY_S = 0.05
+LOOK_EVERY_S = 0.1
 SEEN_WITHIN_S = 30.0
 VISIBLE = """
     SELECT dimensions['probe'] AS probe FROM usage_by_group

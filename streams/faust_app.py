@@ -34,6 +34,9 @@ class DriverSettings:
     patience: Patience = field(default_factory=Patience)
     # Blocks of different partitions under way at the same time: while one waits for a store, another is computed.
     blocks_at_once: int = 1
+    # How long the broker may hold back its answer while there is nothing to read. Apache Kafka answers at the first
+    # message; the embedded broker looks for one only now and then within this time, on average after a third of it.
+    fetch_wait_s: float = 0.25
     # How often Faust hands over what it has.
     hand_over_s: float = 0.05
     messages_max: int = 1024
@@ -72,14 +75,26 @@ def build_app(settings: DriverSettings, positions: Positions) -> faust.App:
         topic_disable_leader=True,
         topic_allow_declare=False,
     )
-    app.transport = ledger_transport(app, brokers, positions)
+    app.transport = ledger_transport(app, brokers, positions, int(settings.fetch_wait_s * 1000))
     return app
 
 
-def ledger_transport(app: faust.App, brokers: list[URL], positions: Positions) -> kafka_transport.Transport:
-    """Faust's Kafka transport, but for where it starts to read after an assignment."""
+def ledger_transport(
+    app: faust.App, brokers: list[URL], positions: Positions, fetch_wait_ms: int
+) -> kafka_transport.Transport:
+    """Faust's Kafka transport, but for where it starts to read after an assignment, and how long a fetch may wait."""
+
+    class LedgerThread(kafka_transport.AIOKafkaConsumerThread):
+        def _create_worker_consumer(self, transport: Any) -> Any:
+            consumer = super()._create_worker_consumer(transport)
+            # Faust says 1.5 s and has no setting for it; the fetcher takes it from here when it starts.
+            consumer._fetch_max_wait_ms = fetch_wait_ms
+            return consumer
 
     class LedgerConsumer(kafka_transport.Consumer):
+        def _new_consumer_thread(self) -> LedgerThread:
+            return LedgerThread(self, loop=self.loop, beacon=self.beacon)
+
         async def seek_to_committed(self) -> Mapping[Any, int]:
             assigned = self.assignment()
             offsets = await positions(self.app.consumer_generation_id, {tp.partition for tp in assigned})
