@@ -40,16 +40,18 @@ def rate(usage: pl.DataFrame, prices: pl.DataFrame, detail: Detail | None = None
     shared = shared_by(checked(prices, DUE_PRICES))
     read = read_prices(shared.rows)
     lines = measured(checked(usage, USAGE), prices).with_columns(shared.numbers.alias("shared"))
-    found = Detail() if detail is None else detail.of(lines)
+    known = shared.rows.with_columns(shared_hash=shared_hash()).join(
+        read.numbers, on=PRICE, how="left", maintain_order="left"
+    )
+    # What there is of other lines does not determine them, and is not under their hash.
+    by_detail = known["price_number"].is_in(read.detailed["price_number"].implode())
+    found = Detail() if detail is None else detail.of(lines.filter(by_detail.gather(lines["shared"])))
     refused = [read.refused]
     if detail is None:
         refused.append(read.detailed.select(list(REFUSED)))
     if detail is None or detail.of_period:
         refused.append(read.not_of_period)
     reasons = pl.concat(refused).unique(PRICE, maintain_order=True)
-    known = shared.rows.with_columns(shared_hash=shared_hash()).join(
-        read.numbers, on=PRICE, how="left", maintain_order="left"
-    )
     if lines.height <= LINES_TOGETHER:
         return rate_lines(lines, known, read, found, reasons)
     with ThreadPoolExecutor(pl.thread_pool_size()) as threads:
