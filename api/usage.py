@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
-
-import polars as pl
 
 from api.freshness import Freshness
 from api.remembered import Remembered
 from clickhouse.client import UsageStore
 from clickhouse.report import UsageQuestion, usage_by
-from clickhouse.shared_usage import Owner, SharedUsage
+from clickhouse.shared_usage import Owner, Row, SharedUsage
 from clickhouse.top import TopCustomers, TopQuestion
 from core.quantity import plain_text
 
@@ -40,8 +39,8 @@ class UsageAnswers:
             "complete_until": said(until),
             "by": question.grain,
             "zone": question.zone,
-            "more": found.height > question.limit,
-            "usage": [row_json(row, question) for row in found.head(question.limit).iter_rows(named=True)],
+            "more": len(found) > question.limit,
+            "usage": [row_json(row, question) for row in found[: question.limit]],
         }
 
     def top(self, merchant_id: str, question: TopQuestion) -> dict[str, Any]:
@@ -55,20 +54,20 @@ class UsageAnswers:
             "customers": [customer_json(row) for row in found.head(question.limit).iter_rows(named=True)],
         }
 
-    def _find(self, merchant_id: str, question: UsageQuestion) -> pl.DataFrame:
+    def _find(self, merchant_id: str, question: UsageQuestion) -> Sequence[Row]:
         distinct = self._remembered.counts_distinct(merchant_id, question.meters)
         asked = replace(question, limit=question.limit + 1, distinct=distinct)
         if not question.subjects:
-            return usage_by(self._store, replace(asked, merchant_ids=(merchant_id,)))
+            return usage_by(self._store, replace(asked, merchant_ids=(merchant_id,))).to_dicts()
         # Before usage is read: a customer who comes later has none that counted by now.
         ids = self._remembered.customer_ids(merchant_id, question.subjects)
         owners = [Owner(merchant_id, customer_id, subject) for subject, customer_id in ids.items()]
         if not owners:
-            return pl.DataFrame()
+            return []
         if len(owners) == 1:
             return self._shared.usage_by(replace(asked, subjects=()), owners[0])
         customer_ids = tuple(owner.customer_id for owner in owners)
-        return usage_by(self._store, replace(asked, merchant_ids=(merchant_id,), customer_ids=customer_ids))
+        return usage_by(self._store, replace(asked, merchant_ids=(merchant_id,), customer_ids=customer_ids)).to_dicts()
 
 
 def said(instant: datetime | None) -> str | None:
@@ -84,7 +83,7 @@ def customer_json(row: dict[str, Any]) -> dict[str, Any]:
     return name | aggregation | {"events": row["events"]} | quantity
 
 
-def row_json(row: dict[str, Any], question: UsageQuestion) -> dict[str, Any]:
+def row_json(row: Row, question: UsageQuestion) -> dict[str, Any]:
     """One bucket; its quantity is text."""
     start = {} if question.grain == "total" else {"starts_at": row["starts_at"].isoformat()}
     group = {"group": row["group_key"]} if question.by_group else {}

@@ -239,8 +239,8 @@ def questions(store: UsageStore) -> dict[str, Ask]:
     shared, top = SharedUsage(store), TopCustomers(store)
     since, until = MONTH.since, MONTH.until
     return {
-        "a customer's period": lambda drawn: (
-            shared.usage_by(MONTH, Owner(drawn["merchant"], drawn["customer"], drawn["subject"])).height
+        "a customer's period": lambda drawn: len(
+            shared.usage_by(MONTH, Owner(drawn["merchant"], drawn["customer"], drawn["subject"]))
         ),
         "the same, each alone": lambda drawn: usage_by(store, month_of(drawn)).height,
         "the same, by usage_month_at": asking(store, _PERIOD),

@@ -1,9 +1,10 @@
 """``python -m benchmarks.rating``: what it costs to rate a month, against a bare group-by and join of the same frames.
 
 Both are done in turns in one process, from frames in memory, after a first round that is thrown away; each figure is
-the middle of the others. CPU is that of the whole process, all threads and the kernel's share. ``memory`` is what the
-process holds more at most than with the frames alone. Each model's lines are then rated by themselves, and single
-lines as a preview has them. Seconds compare within one run only: neighbours on the same cores make everything dearer.
+the middle of the others. The process keeps its memory as the product's do (``runtime.start``). CPU is that of the whole
+process, all threads and the kernel's share. ``memory`` is what the process holds more at most than with the frames
+alone. Each model's lines are then rated by themselves, and single lines as a preview has them. Seconds compare within
+one run only: neighbours on the same cores make everything dearer.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.kept_pages import with_pages_kept
 from benchmarks.rating_rows import Month, seeded_month
 from rating.charge import RATED_LINES
 from rating.detail import LINE
@@ -161,4 +163,5 @@ def show(found: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    with_pages_kept("benchmarks.rating")
     typer.run(main)

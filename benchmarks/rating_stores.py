@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Engine, insert
 
+from benchmarks.kept_pages import with_pages_kept
 from benchmarks.rating_rows import START, Month, seeded_month
 from catalog.tables import merchants
 from clickhouse.client import UsageStore, open_usage_store
@@ -158,4 +159,5 @@ def engines_cpu_s() -> float:
 
 
 if __name__ == "__main__":
+    with_pages_kept("benchmarks.rating_stores")
     typer.run(main)

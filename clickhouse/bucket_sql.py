@@ -90,6 +90,14 @@ _VALUES_ALONE = f"""
     SELECT {_TOLD.replace("d.aggregation", "'unique'")}, uniqExact(d.value) AS distinct
     FROM usage_uniques AS d WHERE [counts] GROUP BY {_KEYS} ORDER BY {_IN_ORDER}
 """
+# A question that is asked all the time: names without casts or aliases are planned in half the time.
+_OF_PARTS = f"""
+    SELECT _part, merchant_id, customer_id, subject, meter_id, meter, aggregation, [bucket] AS starts_at,
+        [group] AS in_group, sum(events), toDecimal128(sum(toDecimal256(sum, 12)), 12), min(min), max(max),
+        argMaxIf((last, last_at, last_key), (last_at, last_key), aggregation = 'latest'), max(restates)
+    FROM usage_windows AS d WHERE [counts]
+    GROUP BY _part, {_WHO}, starts_at, in_group
+"""
 _OF_VALUES = f"""
     SELECT d.merchant_id AS merchant_id, d.customer_id AS customer_id, d.subject AS subject, d.meter_id AS meter_id,
         d.meter AS meter, 'unique' AS aggregation, [bucket] AS starts_at, [group] AS group_key,
@@ -125,6 +133,19 @@ def values_sql(grain: Grain, filters: Mapping[str, object], *, by_group: bool, e
     """How many distinct values there are, as if nothing were restated: the rows that ``plain_sql`` leaves at 0."""
     counts = f"{chosen(_INSIDE, filters, _BETWEEN)} AND {chosen(_NAMED, filters)}"
     return alone(filled(_VALUES_ALONE, counts=counts), grain, by_group=by_group, each=each)
+
+
+def parts_sql(grain: Grain, filters: Mapping[str, object], *, by_group: bool, known: bool) -> str:
+    """Sums of each part but those ``known``, as if nothing were restated; of whether something was, each tells.
+
+    Columns are the part, those of the answer (of ``total`` the time is 0), events, sum, least and most, (latest, its
+    time, its key) and restates.
+    """
+    inside, named = chosen(_INSIDE, filters, _BETWEEN), chosen(_NAMED, filters)
+    counts = f"{inside} AND ({named} OR restates = 1)" if named != "1" else inside
+    bucket = "0" if grain == "total" else f"toDateTime64({_BUCKETS[grain]}, 6, 'UTC')"
+    left_out = " AND _part NOT IN {known:Array(String)}" if known else ""
+    return filled(_OF_PARTS, bucket=bucket, group=_GROUP[by_group], counts=counts + left_out)
 
 
 def corrected_sql(grain: Grain, filters: Mapping[str, object], *, by_group: bool, values: bool) -> str:

@@ -18,7 +18,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSON, JSONB
 
 from core.db import metadata
 
@@ -75,8 +75,8 @@ invoice_lines = Table(
     Column("quantity", Numeric(38, 12), nullable=False),
     Column("unrounded", Numeric(38, 24), nullable=False),
     Column("amount_minor", BigInteger, nullable=False),
-    Column("tiers", JSONB, nullable=False),
-    Column("price", JSONB, nullable=False),
+    Column("tiers", JSON, nullable=False),
+    Column("price", JSON, nullable=False),
     Column("events", BigInteger, nullable=False),
     Column("windows", BigInteger, nullable=False),
     Column("input_hash", Text, nullable=False),

@@ -22,11 +22,9 @@ def add_overage(lines: pl.DataFrame) -> Worked:
         return lines, NO_STEPS
     said = pl.col("included_units").is_not_null()
     overage = cost(pl.col("over"), pl.col("over_finer"), units(pl.col("overage_unit_price")))
-    changed = changed_by(lines, said, plus(pl.col("worked"), overage))
+    changed, own = changed_by(lines, said, plus(pl.col("worked"), overage))
     quantity = pl.col("over").reinterpret(dtype=QUANTITY)
-    return changed, told(
-        changed, said, "overage", price="overage_unit_price", quantity=quantity, finer=pl.col("over_finer")
-    )
+    return changed, told(own, "overage", price="overage_unit_price", quantity=quantity, finer=pl.col("over_finer"))
 
 
 def discount(lines: pl.DataFrame) -> Worked:
@@ -34,8 +32,8 @@ def discount(lines: pl.DataFrame) -> Worked:
     if not said_by_any(lines, "discount"):
         return lines, NO_STEPS
     said = pl.col("discount").is_not_null()
-    changed = changed_by(lines, said, scaled(pl.col("worked"), whole(ONE) - units(pl.col("discount"))))
-    return changed, told(changed, said, "discount_percent", price="discount")
+    changed, own = changed_by(lines, said, scaled(pl.col("worked"), whole(ONE) - units(pl.col("discount"))))
+    return changed, told(own, "discount_percent", price="discount")
 
 
 def maximum(lines: pl.DataFrame) -> Worked:
@@ -44,8 +42,8 @@ def maximum(lines: pl.DataFrame) -> Worked:
         return lines, NO_STEPS
     most = product(units(pl.col("maximum")), whole(ONE))
     limited = pl.when(pl.col("worked") > most).then(most).otherwise(pl.col("worked"))
-    changed = changed_by(lines, pl.col("maximum").is_not_null(), limited)
-    return changed, told(changed, pl.col("maximum").is_not_null(), "maximum_amount", flat="maximum")
+    changed, own = changed_by(lines, pl.col("maximum").is_not_null(), limited)
+    return changed, told(own, "maximum_amount", flat="maximum")
 
 
 def minimum(lines: pl.DataFrame) -> Worked:
@@ -54,8 +52,8 @@ def minimum(lines: pl.DataFrame) -> Worked:
         return lines, NO_STEPS
     least = product(units(pl.col("minimum")), whole(ONE))
     filled = pl.when(pl.col("worked") < least).then(least).otherwise(pl.col("worked"))
-    changed = changed_by(lines, pl.col("minimum").is_not_null(), filled)
-    return changed, told(changed, pl.col("minimum").is_not_null(), "minimum_amount", flat="minimum")
+    changed, own = changed_by(lines, pl.col("minimum").is_not_null(), filled)
+    return changed, told(own, "minimum_amount", flat="minimum")
 
 
 def overage_factor(lines: pl.DataFrame) -> Worked:
@@ -66,8 +64,8 @@ def overage_factor(lines: pl.DataFrame) -> Worked:
     above = minus(pl.col("worked"), committed)
     charged = plus(committed, scaled(above, units(pl.col("overage_factor"))))
     worked = pl.when(above.is_null() | (above > 0)).then(charged).otherwise(pl.col("worked"))
-    changed = changed_by(lines, said, worked)
-    return changed, told(changed, said, "commitment_overage", price="overage_factor")
+    changed, own = changed_by(lines, said, worked)
+    return changed, told(own, "commitment_overage", price="overage_factor")
 
 
 def true_up(lines: pl.DataFrame) -> Worked:
@@ -76,8 +74,8 @@ def true_up(lines: pl.DataFrame) -> Worked:
         return lines, NO_STEPS
     said = pl.col("true_up").fill_null(value=False)
     filled = pl.when(pl.col("worked") < pl.col("commitment")).then(pl.col("commitment")).otherwise(pl.col("worked"))
-    changed = changed_by(lines, said, filled)
-    return changed, told(changed, said, "commitment_true_up")
+    changed, own = changed_by(lines, said, filled)
+    return changed, told(own, "commitment_true_up")
 
 
 def to_currency(lines: pl.DataFrame) -> Worked:
@@ -85,19 +83,19 @@ def to_currency(lines: pl.DataFrame) -> Worked:
     if not said_by_any(lines, "conversion_rate"):
         return lines, NO_STEPS
     said = pl.col("conversion_rate").is_not_null()
-    changed = changed_by(lines, said, scaled(pl.col("worked"), units(pl.col("conversion_rate"))))
-    return changed, told(changed, said, "pricing_unit", price="conversion_rate")
+    changed, own = changed_by(lines, said, scaled(pl.col("worked"), units(pl.col("conversion_rate"))))
+    return changed, told(own, "pricing_unit", price="conversion_rate")
 
 
-def changed_by(lines: pl.DataFrame, said: pl.Expr, worked: pl.Expr) -> pl.DataFrame:
-    """The lines with the amount that a step makes, and what it was before in ``before``."""
-    after = pl.when(said).then(worked).otherwise(pl.col("worked"))
-    return lines.with_columns(before=pl.col("worked"), worked=after)
+def changed_by(lines: pl.DataFrame, said: pl.Expr, worked: pl.Expr) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The lines with the amounts that a step makes; and those whose price says this, with what was ``before``."""
+    places = lines.select(said.arg_true()).to_series()
+    own = lines[places].with_columns(before=pl.col("worked"), worked=worked)
+    return lines.with_columns(lines["worked"].clone().scatter(places, own["worked"])), own
 
 
 def told(
-    lines: pl.DataFrame,
-    said: pl.Expr,
+    own: pl.DataFrame,
     label: str,
     *,
     price: str | None = None,
@@ -105,9 +103,9 @@ def told(
     quantity: pl.Expr | None = None,
     finer: pl.Expr | None = None,
 ) -> pl.DataFrame:
-    """A row of STEPS for each line whose price says this: what the step added or took away."""
+    """A row of STEPS for each line: what the step added or took away."""
     none = pl.lit(None, dtype=QUANTITY)
-    return lines.filter(said).select(
+    return own.select(
         "line",
         pl.lit(0, dtype=pl.UInt32).alias("tier"),
         quantity=none if quantity is None else quantity,

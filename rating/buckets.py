@@ -17,6 +17,7 @@ from rating.priced import Priced, Step, by_line, in_turn, price, totals_of
 from rating.shapes import LINES, STEPS, completed
 from rating.terms import ReadPrices
 
+BUCKET_START = "%Y-%m-%dT%H:%M:%SZ"
 NO_BUCKETS = {"line": pl.UInt32(), **{name: USAGE_BUCKETS[name] for name in ("bucket", "buckets", "value")}}
 
 
@@ -81,13 +82,13 @@ def told_buckets(used: pl.DataFrame) -> pl.DataFrame:
         label=pl.lit("bucket"),
         amount=whole(0),
     )
-    return completed(rows.lazy()).collect()
+    return completed(rows)
 
 
 def of_lines(steps: pl.DataFrame, used: pl.DataFrame) -> pl.DataFrame:
     """The STEPS of buckets as those of their lines, each with its bucket as the group, without those of nothing."""
-    start = pl.col("bucket").dt.strftime("%Y-%m-%dT%H:%M:%SZ")
-    of_line = used.select("place", own="line", start=start)
+    starts = used.select(pl.col("bucket").unique()).with_columns(start=pl.col("bucket").dt.strftime(BUCKET_START))
+    of_line = used.join(starts, on="bucket", maintain_order="left").select("place", "start", own="line")
     joined = steps.join(of_line, left_on="line", right_on="place", maintain_order="left")
     return joined.with_columns(line="own", group="start").select(list(STEPS))
 
@@ -111,4 +112,4 @@ def told_empty(lines: pl.DataFrame, own: pl.DataFrame, of_nothing: pl.DataFrame)
         .then(whole(0))
         .otherwise(product(pl.col("worked"), pl.col("buckets").cast(pl.Int128))),
     )
-    return completed(rows.lazy()).collect()
+    return completed(rows)

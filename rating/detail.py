@@ -99,7 +99,9 @@ class Detail:
             if frame is not None
         ]
         nothing = pl.DataFrame(schema={"line": pl.UInt32(), "text": pl.String()})
-        texts = joined(pl.concat([nothing, *parts]))
+        # A line has mostly one of the three.
+        every = pl.concat([nothing, *parts])
+        texts = every if every["line"].n_unique() == every.height else joined(every)
         hashed = plh.col("text").chash.sha2_256() if texts.height else pl.col("text")
         return texts.select("line", detail=hashed)
 
@@ -123,4 +125,4 @@ def told_inputs(hashes: pl.DataFrame) -> pl.DataFrame:
     rows = hashes.select(
         "line", tier=pl.lit(0, dtype=pl.UInt32), group="detail", label=pl.lit("inputs"), amount=pl.lit(0, dtype=UNITS)
     )
-    return completed(rows.lazy()).collect()
+    return completed(rows)

@@ -8,6 +8,7 @@ is also twice as fast as the Decimal one.)
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from functools import cache
 from typing import Final
@@ -19,6 +20,7 @@ from core.quantity import EXACT
 from rating.charge import AMOUNT
 
 UNITS: Final = pl.Int128()
+DIGITS: Final = pl.Decimal(DECIMAL_PRECISION, 0)
 LARGEST: Final = 10**DECIMAL_PRECISION - 1
 LIMB: Final = 10 ** (DECIMAL_PRECISION // 2)
 # The integer underneath a 1 of scale 12.
@@ -49,9 +51,9 @@ def product(left: pl.Expr, right: pl.Expr) -> pl.Expr:
 
 def plus(left: pl.Expr, right: pl.Expr) -> pl.Expr:
     """The sum of two integers of at most 38 digits; null where it does not fit or where either is null."""
-    # A sum that wraps 128 bits comes out beyond 1.4 x 10^38 on the other side, so the bounds catch it as well.
-    total = left + right
-    return pl.when(total.is_between(whole(-LARGEST), whole(LARGEST))).then(total).otherwise(None)
+    # A sum that wraps 128 bits comes out beyond 1.4 x 10^38 on the other side, so the bounds catch it as well. They are
+    # those of a Decimal of 38 digits, which is asked for them because it works the sum out once, not for each of them.
+    return (left + right).cast(DIGITS, strict=False).reinterpret(dtype=UNITS)
 
 
 def minus(left: pl.Expr, right: pl.Expr) -> pl.Expr:
@@ -121,6 +123,18 @@ def group_total(name: str) -> pl.Expr:
     total = pl.when(fits).then(high * whole(LIMB) + rest).otherwise(None)
     # Minus ten to the 38th has 39 digits, and is the one number that the halves let through.
     return pl.when(total >= whole(-LARGEST)).then(total).otherwise(None)
+
+
+def sums_by_line(rows: pl.DataFrame, names: Sequence[str], *more: pl.Expr) -> pl.DataFrame:
+    """Integers added up for each ``line``, in the order of first rows; ``more`` are other aggregations.
+
+    A sum that does not fit is null, and so is one with a member that is null.
+    """
+    plain = [name for name in names if adds_up(rows[name])]
+    halved = [name for name in names if name not in plain]
+    halves = [half for name in halved for half in group_sum(name)]
+    summed = rows.group_by("line", maintain_order=True).agg(pl.sum(*plain) if plain else [], *halves, *more)
+    return summed.with_columns(group_total(name).alias(name) for name in halved) if halved else summed
 
 
 def scaled(left: pl.Expr, right: pl.Expr, divisor: int = 10**QUANTITY_SCALE) -> pl.Expr:

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 import polars as pl
 
 from rating.detail import Detail
-from rating.exact import adds_up, group_sum, group_total, small
+from rating.exact import small, sums_by_line
 from rating.models import MODELS
 from rating.quantity_steps import as_lines, in_parts
 from rating.shapes import EVENT_LINES, GROUP_LINES, NO_STEPS, Model, completed
 from rating.terms import ReadPrices
 
+PLACES = {name: place for place, name in enumerate(MODELS)}
+NO_PROBLEMS = pl.DataFrame(schema={"line": pl.UInt32(), "problem": pl.String()})
 Step = Callable[[pl.DataFrame], tuple[pl.DataFrame, pl.DataFrame]]
 
 
@@ -57,7 +59,7 @@ def in_turn(lines: pl.DataFrame, steps: Sequence[Step]) -> tuple[pl.DataFrame, p
     for step in steps:
         lines, rows = step(lines)
         if not rows.is_empty():
-            told.append(completed(rows.lazy()).collect())
+            told.append(completed(rows))
     return lines, pl.concat(told)
 
 
@@ -68,15 +70,18 @@ def charged(lines: pl.DataFrame, prices: ReadPrices, detail: Detail) -> pl.DataF
         terms, charge = prices.terms[name], model.charge
         if model.charge_small is not None and small(own, terms):
             charge = model.charge_small
-        by_model.append(completed(charge(given_to(model.by, own, prices, detail), terms.lazy())))
-    return pl.concat(by_model).collect() if by_model else NO_STEPS
+        by_model.append(completed(charge(given_to(model.by, own, prices, detail), terms)))
+    return pl.concat(by_model) if by_model else NO_STEPS
 
 
 def lines_by_model(lines: pl.DataFrame, prices: ReadPrices) -> Iterator[tuple[str, Model, pl.DataFrame]]:
     """The lines of each model that has any."""
-    named = lines.with_columns(prices.numbers["model"].gather(lines["price_number"]))
-    for (name,), own in named.partition_by("model", as_dict=True, include_key=False, maintain_order=True).items():
-        yield str(name), MODELS[str(name)], own
+    # A filter for each of the models takes a quarter of the time that parting them all at once does.
+    places = prices.numbers["model"].replace_strict(PLACES, return_dtype=pl.UInt8).gather(lines["price_number"])
+    for name, model in MODELS.items():
+        own = lines.filter(places == PLACES[name])
+        if not own.is_empty():
+            yield name, model, own
 
 
 def lines_of(lines: pl.DataFrame, price_numbers: pl.Series) -> pl.DataFrame:
@@ -85,17 +90,17 @@ def lines_of(lines: pl.DataFrame, price_numbers: pl.Series) -> pl.DataFrame:
     return numbered.drop_nulls("price_number") if price_numbers.null_count() else numbered
 
 
-def given_to(by: str, lines: pl.DataFrame, prices: ReadPrices, detail: Detail) -> pl.LazyFrame:
+def given_to(by: str, lines: pl.DataFrame, prices: ReadPrices, detail: Detail) -> pl.DataFrame:
     """The lines as a model reads them: their quantities, their events in order, or their groups."""
     if by == "quantity":
-        return lines.lazy()
+        return lines
     if by == "event":
         return events_of(lines, prices, detail)
-    groups = pl.LazyFrame(schema=GROUP_LINES).drop("price_number") if detail.groups is None else detail.groups.lazy()
-    return lines.lazy().join(groups, on="line", how="left", maintain_order="left").select(list(GROUP_LINES))
+    groups = pl.DataFrame(schema=GROUP_LINES).drop("price_number") if detail.groups is None else detail.groups
+    return lines.join(groups, on="line", how="left", maintain_order="left").select(list(GROUP_LINES))
 
 
-def events_of(lines: pl.DataFrame, prices: ReadPrices, detail: Detail) -> pl.LazyFrame:
+def events_of(lines: pl.DataFrame, prices: ReadPrices, detail: Detail) -> pl.DataFrame:
     """EVENT_LINES; the whole quantity is one event where the price charges any events with that sum alike."""
     by_event = prices.detailed.filter(pl.col("kind") == "event")
     plain = lines.join(by_event, on="price_number", how="anti", maintain_order="left")
@@ -103,21 +108,19 @@ def events_of(lines: pl.DataFrame, prices: ReadPrices, detail: Detail) -> pl.Laz
     single = lines.join(by_event, on="price_number", how="semi", maintain_order="left")
     events = pl.DataFrame(schema=EVENT_LINES).drop("price_number") if detail.events is None else detail.events
     found = single.join(events, on="line", how="left", maintain_order="left").select(list(EVENT_LINES))
-    return pl.concat([whole, found]).lazy()
+    return pl.concat([whole, found])
 
 
 def problems(known: pl.DataFrame, prices: ReadPrices, detail: Detail) -> pl.DataFrame:
     """Rows of (line, problem) for LINES that their model cannot charge."""
-    found = [pl.DataFrame(schema={"line": pl.UInt32(), "problem": pl.String()})]
-    finders = [name for name, model in MODELS.items() if model.problems and not prices.terms[name].is_empty()]
-    if finders:
-        asked = prices.numbers.filter(pl.col("model").is_in(finders))
-        own = known.join(asked, on="price_number", how="semi", maintain_order="left")
-        found += [
-            model.problems(given_to(model.by, own, prices, detail), prices.terms[name].lazy()).collect()
-            for name, model, own in lines_by_model(own, prices)
-            if model.problems is not None
-        ]
+    found = [NO_PROBLEMS]
+    for name, model in MODELS.items():
+        terms = prices.terms[name]
+        if model.problems is None or model.holding is None or terms.is_empty():
+            continue
+        own = known.filter(pl.col("price_number").is_in(model.holding(terms).implode()))
+        if not own.is_empty():
+            found.append(model.problems(given_to(model.by, own, prices, detail), terms))
     return pl.concat(found)
 
 
@@ -126,20 +129,15 @@ def totals_of(steps: pl.DataFrame) -> pl.DataFrame:
 
     A sum that does not fit is null.
     """
-    lines = steps.lazy().select("line", "amount").sort("line").group_by("line", maintain_order=True)
-    if adds_up(steps["amount"]):
-        return lines.agg(length=pl.len(), worked=pl.sum("amount")).collect()
-    halves = lines.agg(*group_sum("amount"), length=pl.len())
-    return halves.select("line", "length", worked=group_total("amount")).collect()
+    return sums_by_line(steps.select("line", "amount").sort("line"), ["amount"], pl.len().alias("length")).select(
+        "line", "length", worked="amount"
+    )
 
 
 def replaced(totals: pl.DataFrame, adjusted: pl.DataFrame) -> pl.DataFrame:
-    """The totals, with those of the adjusted lines in their places."""
-    if adjusted.is_empty():
-        return totals
-    anew = adjusted.select("line", anew="worked", changed=pl.lit(value=True))
-    joined = totals.join(anew, on="line", how="left", maintain_order="left")
-    return joined.select("line", "length", worked=pl.when("changed").then("anew").otherwise("worked"))
+    """The totals, with those of the adjusted lines, of which each has one, in their places."""
+    places = totals["line"].search_sorted(adjusted["line"])
+    return totals.with_columns(totals["worked"].clone().scatter(places, adjusted["worked"]))
 
 
 def by_line(parts: list[pl.DataFrame]) -> pl.DataFrame:

@@ -26,22 +26,33 @@ from rating.inputs import DUE_PRICES
 TEXTS_KEPT: Final = 10_000
 # What holds at the current version is what no version has ended, and only that is in the indexes. A subscription's end
 # counts from the version on that set it. The cut-off is that of ``rating.freeze``, without its lock.
+#
+# One step after the other, however few rows Postgres expects of any: left to itself it began with the plans, and so
+# read the subscriptions of everybody.
 SEEN: Final = """
-    SELECT v.version,
-        (SELECT least(clock_timestamp(), min(intended_at) - interval '1 microsecond')
-         FROM stream_blocks WHERE state = 'intent'),
-        c.customer_id, s.subscription_id, c.merchant_id, c.subject, c.zone, c.currency, s.starts_at,
-        CASE WHEN s.ended_version <= v.version THEN s.ends_at END, l.code, p.price_id, p.meter_id, m.code,
+    WITH at AS MATERIALIZED (
+        SELECT (SELECT version FROM catalog_version) AS version,
+            (SELECT least(clock_timestamp(), min(intended_at) - interval '1 microsecond')
+             FROM stream_blocks WHERE state = 'intent') AS cutoff
+    ), c AS MATERIALIZED (
+        SELECT customer_id, merchant_id, subject, zone, currency FROM customers
+        WHERE merchant_id = %(merchant_id)s AND subject = %(subject)s AND until_version IS NULL
+    ), s AS MATERIALIZED (
+        SELECT subscription_id, plan_id, starts_at,
+            CASE WHEN ended_version <= (SELECT version FROM at) THEN ends_at END AS ends_at
+        FROM subscriptions
+        WHERE merchant_id = %(merchant_id)s AND customer_id = (SELECT customer_id FROM c)
+            AND from_version <= (SELECT version FROM at)
+    )
+    SELECT at.version, at.cutoff, c.customer_id, s.subscription_id, c.merchant_id, c.subject, c.zone, c.currency,
+        s.starts_at, s.ends_at, l.code, p.price_id, p.meter_id, m.code,
         concat_ws(' ', m.aggregation, m.billed), p.model, p.definition::text, p.currency,
         EXISTS (SELECT FROM price_overrides o WHERE o.subscription_id = s.subscription_id AND o.until_version IS NULL)
-    FROM catalog_version v
-    LEFT JOIN customers c
-        ON c.merchant_id = %(merchant_id)s AND c.subject = %(subject)s AND c.until_version IS NULL
-    LEFT JOIN (
-        subscriptions s JOIN plans l ON l.plan_id = s.plan_id
+    FROM at LEFT JOIN c ON true LEFT JOIN (
+        s JOIN plans l ON l.plan_id = s.plan_id
         JOIN prices p ON p.plan_id = s.plan_id AND p.until_version IS NULL
         JOIN meters m ON m.meter_id = p.meter_id AND m.until_version IS NULL
-    ) ON s.merchant_id = c.merchant_id AND s.customer_id = c.customer_id AND s.from_version <= v.version
+    ) ON true
     ORDER BY s.subscription_id COLLATE "C", p.price_id COLLATE "C"
 """
 

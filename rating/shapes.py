@@ -74,16 +74,17 @@ class Model:
     ``charge`` joins what it is given (``by`` quantity LINES, by event EVENT_LINES, by group GROUP_LINES) with terms
     of the schema ``terms`` and answers STEPS, at least one row a line. ``charge_small`` answers the same for lines and
     terms that are ``rating.exact.small``. ``problems`` finds what keeps lines from being charged: rows of (line,
-    problem).
+    problem); it is asked of the prices only that ``holding`` finds in the terms.
     """
 
     name: str
     terms: Schema
     read: Callable[[Definition], Terms]
-    charge: Callable[[pl.LazyFrame, pl.LazyFrame], pl.LazyFrame]
-    charge_small: Callable[[pl.LazyFrame, pl.LazyFrame], pl.LazyFrame] | None = None
+    charge: Callable[[pl.DataFrame, pl.DataFrame], pl.DataFrame]
+    charge_small: Callable[[pl.DataFrame, pl.DataFrame], pl.DataFrame] | None = None
     by: Literal["quantity", "event", "group"] = "quantity"
-    problems: Callable[[pl.LazyFrame, pl.LazyFrame], pl.LazyFrame] | None = None
+    problems: Callable[[pl.DataFrame, pl.DataFrame], pl.DataFrame] | None = None
+    holding: Callable[[pl.DataFrame], pl.Series] | None = None
 
 
 def tiers_of(definition: Definition) -> list[Tier]:
@@ -113,7 +114,7 @@ def number(text: object) -> Decimal | None:
     return None if text is None else Decimal(str(text))
 
 
-def completed(steps: pl.LazyFrame) -> pl.LazyFrame:
+def completed(steps: pl.DataFrame) -> pl.DataFrame:
     """STEPS with nulls in the columns that were left out."""
-    given = steps.collect_schema()
+    given = steps.columns
     return steps.select(pl.col(name) if name in given else nothing for name, nothing in LEFT_OUT.items())

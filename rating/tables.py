@@ -16,7 +16,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSON, JSONB
 
 from core.db import metadata
 
@@ -72,8 +72,8 @@ charge_lines = Table(
     Column("quantity", Numeric(38, 12), nullable=False),
     # Unrounded; null when the line is parked.
     Column("amount", Numeric(38, 24), nullable=True),
-    Column("tiers", JSONB, nullable=False),
-    Column("price", JSONB, nullable=False),
+    Column("tiers", JSON, nullable=False),
+    Column("price", JSON, nullable=False),
     Column("events", BigInteger, nullable=False),
     Column("windows", BigInteger, nullable=False),
     Column("input_hash", Text, nullable=False),
@@ -123,8 +123,8 @@ charge_adjustments = Table(
     Column("old_amount", Numeric(38, 24), nullable=False),
     Column("new_amount", Numeric(38, 24), nullable=False),
     Column("amount", Numeric(38, 24), nullable=False),
-    Column("tiers", JSONB, nullable=False),
-    Column("price", JSONB, nullable=False),
+    Column("tiers", JSON, nullable=False),
+    Column("price", JSON, nullable=False),
     Column("events", BigInteger, nullable=False),
     Column("windows", BigInteger, nullable=False),
     Column("input_hash", Text, nullable=False),

@@ -1,5 +1,5 @@
 """``python -m runtime`` is the same as ``millrace``, wherever the console script may lie."""
 
-from runtime.cli import main
+from runtime.start import main
 
 main()

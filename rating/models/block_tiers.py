@@ -50,7 +50,7 @@ def read(definition: Definition) -> Terms:
     return tier_terms(bounds, rows, flat_at_zero=False)
 
 
-def charge(lines: pl.LazyFrame, terms: pl.LazyFrame) -> pl.LazyFrame:
+def charge(lines: pl.DataFrame, terms: pl.DataFrame) -> pl.DataFrame:
     """One step for each tier entered (graduated), or for the one in which the quantity ends (volume)."""
     entered, beyond = above("from"), above("to").fill_null(value=False)
     ends_here = ~beyond

@@ -24,7 +24,7 @@ def read(definition: Definition) -> Terms:
     return one_tier(Decimal(0), flat_price, flat_at_zero=zero_is_charged(definition))
 
 
-def charge(lines: pl.LazyFrame, terms: pl.LazyFrame) -> pl.LazyFrame:
+def charge(lines: pl.DataFrame, terms: pl.DataFrame) -> pl.DataFrame:
     """One step a line: its flat price."""
     used = (pl.col("quantity") != 0) | (pl.col("finer") != 0)
     flat = pl.when(used | pl.col("flat_at_zero")).then("flat_price").otherwise(pl.lit(0, dtype=QUANTITY))

@@ -33,7 +33,7 @@ def read(definition: Definition) -> Terms:
     return tier_terms(bounds, rows, flat_at_zero=zero_is_charged(definition))
 
 
-def charge(lines: pl.LazyFrame, terms: pl.LazyFrame, *, is_small: bool = False) -> pl.LazyFrame:
+def charge(lines: pl.DataFrame, terms: pl.DataFrame, *, is_small: bool = False) -> pl.DataFrame:
     """One step for each tier entered, and always one for the first, so that a line of no units explains itself too."""
     entered = above("from", is_small=is_small)
     # Only in the tier where the quantity ends are there finer places.

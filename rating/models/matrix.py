@@ -46,7 +46,7 @@ def group_text(keys: list[str], values: dict[str, str]) -> str:
     return orjson.dumps({key: values.get(key) for key in keys}).decode()
 
 
-def charge(groups: pl.LazyFrame, terms: pl.LazyFrame) -> pl.LazyFrame:
+def charge(groups: pl.DataFrame, terms: pl.DataFrame) -> pl.DataFrame:
     """One step a group; a line without usage has one of no units."""
     return matched(groups, terms).with_columns(
         pl.lit(0, dtype=QUANTITY).alias("from"),
@@ -55,14 +55,19 @@ def charge(groups: pl.LazyFrame, terms: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def held(groups: pl.LazyFrame, terms: pl.LazyFrame) -> pl.LazyFrame:
+def holding(terms: pl.DataFrame) -> pl.Series:
+    """The prices that hold usage of unknown groups."""
+    return terms.filter(pl.col("unit_price").is_null())["price_number"].unique()
+
+
+def held(groups: pl.DataFrame, terms: pl.DataFrame) -> pl.DataFrame:
     """Lines with usage that has neither a price nor a default."""
     unpriced = matched(groups, terms).filter(pl.col("unit_price").is_null() & (pl.col("quantity") != 0))
     told = pl.format("usage of the group {} has no price and is held; add it to the price, or a default", "group")
     return unpriced.group_by("line").agg(pl.col("group").min()).select("line", problem=told)
 
 
-def matched(groups: pl.LazyFrame, terms: pl.LazyFrame) -> pl.LazyFrame:
+def matched(groups: pl.DataFrame, terms: pl.DataFrame) -> pl.DataFrame:
     """Each group with its price, or that of the default."""
     named, default = terms.filter(pl.col("group").is_not_null()), terms.filter(pl.col("group").is_null())
     return (
@@ -76,4 +81,4 @@ def matched(groups: pl.LazyFrame, terms: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-MATRIX = Model(name="matrix", terms=MATRIX_TERMS, read=read, charge=charge, by="group", problems=held)
+MATRIX = Model(name="matrix", terms=MATRIX_TERMS, read=read, charge=charge, by="group", problems=held, holding=holding)

@@ -34,7 +34,7 @@ def read(definition: Definition) -> Terms:
     return [row | more for row in one_tier(Decimal(str(definition["package_price"])))]
 
 
-def charge(lines: pl.LazyFrame, terms: pl.LazyFrame) -> pl.LazyFrame:
+def charge(lines: pl.DataFrame, terms: pl.DataFrame) -> pl.DataFrame:
     """One step a line: its packages."""
     packages, least = things("round_up"), pl.col("minimum_packages")
     return (

@@ -21,14 +21,14 @@ def read(definition: Definition) -> Terms:
     return one_tier(Decimal(str(definition["unit_price"])))
 
 
-def charge(lines: pl.LazyFrame, terms: pl.LazyFrame) -> pl.LazyFrame:
+def charge(lines: pl.DataFrame, terms: pl.DataFrame) -> pl.DataFrame:
     """One step a line: all of its units."""
     return lines.join(terms, on="price_number").with_columns(
         amount=cost(units(pl.col("quantity")), pl.col("finer"), units(pl.col("unit_price")))
     )
 
 
-def charge_small(lines: pl.LazyFrame, terms: pl.LazyFrame) -> pl.LazyFrame:
+def charge_small(lines: pl.DataFrame, terms: pl.DataFrame) -> pl.DataFrame:
     """The same for numbers that are known to fit."""
     return lines.join(terms, on="price_number").with_columns(amount=small_cost())
 

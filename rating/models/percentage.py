@@ -19,7 +19,7 @@ from catalog.price import Definition
 from catalog.prices.adjustments import hundredth
 from core.frames import Schema
 from rating.charge import AMOUNT, QUANTITY
-from rating.exact import LIMB, ONE, group_sum, group_total, plus, product, units, whole
+from rating.exact import LIMB, ONE, UNITS, adds_up, plus, product, sums_by_line, units, whole
 from rating.shapes import Model, Terms, number
 
 PERCENTAGE_TERMS: Schema = {
@@ -51,27 +51,24 @@ def read(definition: Definition) -> Terms:
     ]
 
 
-def charge(events: pl.LazyFrame, terms: pl.LazyFrame) -> pl.LazyFrame:
+def charge(events: pl.DataFrame, terms: pl.DataFrame) -> pl.DataFrame:
     """A step for each line that is charged as a whole, and those of the lines that are charged event by event."""
     together = events.join(terms.filter(~pl.col("by_event")), on="price_number", maintain_order="left")
     return pl.concat([charge_whole(together), charge_events(events, terms.filter("by_event"))])
 
 
-def charge_whole(lines: pl.LazyFrame) -> pl.LazyFrame:
+def charge_whole(lines: pl.DataFrame) -> pl.DataFrame:
     """The percentage of the quantity, which each line has as its only event."""
     sums = lines.with_columns(paid=units(pl.col("value").fill_null(pl.lit(0, dtype=QUANTITY))), fixed=whole(0))
     return paid_step(sums.with_columns(percentage=product(pl.col("paid"), units(pl.col("rate")))))
 
 
-def charge_events(events: pl.LazyFrame, terms: pl.LazyFrame) -> pl.LazyFrame:
+def charge_events(events: pl.DataFrame, terms: pl.DataFrame) -> pl.DataFrame:
     """What was free, what paid, and what minimum and maximum of the events added and took away."""
     priced = fees(free_parts(in_order(events.join(terms, on="price_number"))))
     first = ("event_min", "event_max", "free_events", "free_amount", "rate", "fixed_fee")
-    sums = (
-        priced.group_by("line", maintain_order=True)
-        .agg(*(total for name in SUMS for total in group_sum(name)), pl.col("pays").sum(), pl.col(first).first())
-        .with_columns(group_total(name).alias(name) for name in SUMS)
-        .with_columns(fixed=product(pl.col("pays").cast(pl.Int128) * whole(ONE), units(pl.col("fixed_fee"))))
+    sums = sums_by_line(priced, SUMS, pl.sum("pays"), pl.first(*first)).with_columns(
+        fixed=product(pl.col("pays").cast(UNITS) * whole(ONE), units(pl.col("fixed_fee")))
     )
     quota = pl.col("free_events").is_not_null() | pl.col("free_amount").is_not_null()
     return pl.concat(
@@ -84,29 +81,28 @@ def charge_events(events: pl.LazyFrame, terms: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def in_order(events: pl.LazyFrame) -> pl.LazyFrame:
-    """Add ``value`` in units, ``usage`` (without refunds) and ``usage_sum`` up to and with each event.
+def in_order(events: pl.DataFrame) -> pl.DataFrame:
+    """Add ``value`` in units, ``usage`` without refunds, whether it is ``counted`` (a refund is not), and sums.
 
+    ``usage_sum`` and ``counted_sum`` are those up to and with each event.
     The running sum is null for a line whose events do not add up within bounds, so that it cannot wrap.
     """
     value = units(pl.col("value"))
-    usage = pl.max_horizontal(pl.col("value"), whole(0))
-    high = (pl.col("usage") // whole(LIMB)).sum().over("line")
-    bounded = pl.when(high < whole(LIMB - 10**9)).then(pl.col("usage"))
-    return (
-        events.sort("line", "order", maintain_order=True)
-        .with_columns(happened=value.is_not_null(), value=value.fill_null(whole(0)))
-        .with_columns(usage=usage)
-        .with_columns(usage=bounded)
-        .with_columns(usage_sum=pl.col("usage").cum_sum().over("line"))
+    counted = (value >= 0).fill_null(value=False)
+    used = events.with_columns(value=value.fill_null(whole(0)), counted=counted).with_columns(
+        usage=pl.max_horizontal("value", whole(0))
     )
+    if not adds_up(used["usage"]):
+        high = (pl.col("usage") // whole(LIMB)).sum().over("line")
+        used = used.with_columns(usage=pl.when(high < whole(LIMB - 10**9)).then(pl.col("usage")))
+    return used.with_columns(pl.col("usage", "counted").cum_sum().over("line").name.suffix("_sum"))
 
 
-def free_parts(events: pl.LazyFrame) -> pl.LazyFrame:
+def free_parts(events: pl.DataFrame) -> pl.DataFrame:
     """Add ``free``, the part of each event within the quota, and ``pays``: whether the event owes a fee."""
-    counted = pl.col("happened") & (pl.col("value") >= 0)
+    counted = pl.col("counted")
     before = pl.col("usage_sum") - pl.col("usage")
-    events_left = (counted.cast(pl.Int128).cum_sum().over("line") * whole(ONE)) <= units(pl.col("free_events"))
+    events_left = (pl.col("counted_sum").cast(UNITS) * whole(ONE)) <= units(pl.col("free_events"))
     amount_left = units(pl.col("free_amount")) - before
     quota = pl.col("free_events").is_not_null() | pl.col("free_amount").is_not_null()
     is_open = quota & counted & events_left.fill_null(value=True) & (amount_left > 0).fill_null(value=True)
@@ -119,7 +115,7 @@ def free_parts(events: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def fees(events: pl.LazyFrame) -> pl.LazyFrame:
+def fees(events: pl.DataFrame) -> pl.DataFrame:
     """Add ``percentage``, and what minimum and maximum change of each event's fee: ``raised`` and ``lowered``."""
     least, most = (product(units(pl.col(name)), whole(ONE)) for name in ("event_min", "event_max"))
     raised = pl.when(pl.col("pays") & (pl.col("fee") < least)).then(least - pl.col("fee")).otherwise(whole(0))
@@ -132,7 +128,7 @@ def fees(events: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def paid_step(sums: pl.LazyFrame) -> pl.LazyFrame:
+def paid_step(sums: pl.DataFrame) -> pl.DataFrame:
     """The percentage of all that was paid on, with the fixed fees."""
     fees_total = pl.col("fixed").reinterpret(dtype=AMOUNT).cast(QUANTITY)
     return sums.select(
@@ -148,8 +144,8 @@ def paid_step(sums: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def step(
-    sums: pl.LazyFrame, label: str, *, amount: str | pl.Expr, quantity: str | None = None, flat: str | None = None
-) -> pl.LazyFrame:
+    sums: pl.DataFrame, label: str, *, amount: str | pl.Expr, quantity: str | None = None, flat: str | None = None
+) -> pl.DataFrame:
     """A step beside the paid one."""
     nothing = pl.lit(0, dtype=QUANTITY)
     return sums.select(

@@ -20,7 +20,7 @@ from rating.models.graduated import above, capped, flat_if, read
 from rating.shapes import TIER_TERMS, Model
 
 
-def charge(lines: pl.LazyFrame, terms: pl.LazyFrame, *, is_small: bool = False) -> pl.LazyFrame:
+def charge(lines: pl.DataFrame, terms: pl.DataFrame, *, is_small: bool = False) -> pl.DataFrame:
     """One step a line: all units at the tier that was reached."""
     reached = above("from", is_small=is_small)
     beyond = above("to", is_small=is_small).fill_null(value=False)

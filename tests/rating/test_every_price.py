@@ -82,6 +82,7 @@ def test_lines_rated_in_parts_are_those_rated_at_once(monkeypatch: pytest.Monkey
     cases = [random_case(rng) for _ in range(100)]
     at_once = rate_cases(cases)
 
+    monkeypatch.setattr("rating.engine.LINES_ALONE", 33)
     monkeypatch.setattr("rating.engine.LINES_TOGETHER", 33)
 
     assert rate_cases(cases) == at_once

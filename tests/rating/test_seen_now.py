@@ -12,7 +12,7 @@ from catalog.apply import apply_text
 from catalog.pricing import load_priced_of_customer
 from core.db import transaction
 from rating.current_bill import in_progress, prices_of
-from rating.seen_now import Seen, see
+from rating.seen_now import SEEN, Seen, see
 
 ZONES = ("UTC", "Asia/Tokyo", "America/New_York", "Pacific/Kiritimati", "America/Santiago")
 # Both sides of the turns of months and days, of leap days, and of the clocks' changes.
@@ -96,3 +96,14 @@ def test_a_changed_price_is_seen_at_once(books: Engine) -> None:
     with transaction(books) as connection:
         assert see(connection, seen.rows[0].merchant_id, "a-3") is None
         assert see(connection, "mer_other", "a-1") is None
+
+
+def test_nobody_elses_subscriptions_are_read(books: Engine) -> None:
+    """They are found by their customer, not by their plan, however little Postgres knows of its tables."""
+    apply_text(books, catalog("UTC"))
+    with transaction(books) as connection:
+        connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        said = {"merchant_id": "mer_other", "subject": "a-1"}
+        plan = "\n".join(row[0] for row in connection.exec_driver_sql(f"EXPLAIN {SEEN}", said))
+
+    assert "ix_subscriptions_merchant_id_customer_id" in plan and "ix_subscriptions_plan_id" not in plan, plan
