@@ -49,21 +49,29 @@ Read = dict[Customer, dict[str, list[tuple[Bucket, Sum]]]]
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """All rows of a customer in some parts, most of which have none."""
+    """All rows of a customer in some parts, most of which have none; and what they add up to, if that was asked."""
 
     parts: Parts
     rows: ByPart
+    total: Sums | None = None
 
     def within(self, seen: Parts) -> Kept:
         """What is known of the parts that a look shows."""
         names = there_still(self.parts, seen)
         own = {name: rows for name, rows in self.rows.items() if name in names}
-        return Kept({name: seen[name] for name in names}, own)
+        return Kept({name: seen[name] for name in names}, own, self.total if len(own) == len(self.rows) else None)
 
     @property
     def row_count(self) -> int:
         """How many rows it holds, or takes as much as."""
-        return sum(map(len, self.rows.values())) + ROWS_OF_PARTS
+        return sum(map(len, self.rows.values())) + len(self.total or ()) + ROWS_OF_PARTS
+
+    def with_rows(self, read: ByPart) -> Sums:
+        """What these rows and some of other parts add up to."""
+        new = chain.from_iterable(rows for name, rows in read.items() if name not in self.parts)
+        if self.total is not None:
+            return added_up(chain(self.total.items(), new))
+        return added_up(chain(chain.from_iterable(self.rows.values()), new))
 
 
 NOTHING: Final = Kept({}, {})
@@ -110,10 +118,10 @@ class KeptUsage:
             shown = {name: later[name] for name in both}
             for customer, one in known.items():
                 if one.rows.keys() <= both:
+                    answer = answers[customer] = one.with_rows(read.get(customer, {}))
                     rows = {**read.get(customer, {}), **one.rows}
-                    answers[customer] = added_up(chain.from_iterable(rows.values()))
                     own = {name: told for name, told in rows.items() if name in both}
-                    self._keep(form, customer, Kept(shown, own))
+                    self._keep(form, customer, Kept(shown, own, answer if len(own) == len(rows) else None))
             seen, since_asked = later, True
         return answers
 
