@@ -21,6 +21,7 @@ from sqlalchemy import Engine
 
 from api.current_bill import CurrentBills
 from api.freshness import Freshness
+from benchmarks.clickhouse_insert import wait_for_merges
 from benchmarks.rating_rows import METERS_A_PLAN, price_of
 from benchmarks.rating_stores import engines_cpu_s, stores
 from catalog.apply import apply_text
@@ -115,6 +116,7 @@ def fill(books: Engine, store: UsageStore, windows: int, seed: int) -> None:
         picked = own[numbers.integers(0, own.height, count)]
         minutes = pl.Series("minute", numbers.integers(0, MINUTES, count)).cast(pl.Int64)
         store.insert_frame("usage_windows", windows_of(picked, minutes, block), token=f"bench:{block}")
+    wait_for_merges(store)
 
 
 def windows_of(picked: pl.DataFrame, minutes: pl.Series, block: int) -> pl.DataFrame:
