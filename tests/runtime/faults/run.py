@@ -24,7 +24,15 @@ from tests.runtime.faults.matrix import MATRIX
 from tests.runtime.faults.report import Result, page, read_results, table
 from tests.runtime.faults.stack_process import ROOT
 
-STACK_TESTS = ("tests/runtime/faults/test_matrix.py", "-m", "faults")
+MATRIX_TESTS = "tests/runtime/faults/test_matrix.py"
+
+
+def stack_tests(rows: str | None) -> tuple[str, ...]:
+    """The rows on a stack: all, or some by their numbers, and the month that is closed after them."""
+    if rows is None:
+        return (MATRIX_TESTS, "-m", "faults")
+    some = [f"{MATRIX_TESTS}::test_a_row_of_the_matrix_holds[row-{number}]" for number in rows.split(",")]
+    return (*some, f"{MATRIX_TESTS}::test_the_month_of_all_rows_is_billed_right", "-m", "faults")
 
 
 def run_pytest(log: LogKind, into: Path, *arguments: str) -> list[Result]:
@@ -49,6 +57,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.runtime.faults.run", description=__doc__)
     parser.add_argument("--log", choices=get_args(LogKind), action="append", help="only this log; both by default")
     parser.add_argument("--stack-only", action="store_true", help="leave out what `make test` runs, too")
+    parser.add_argument("--rows", help="only these rows on a stack, by number: 2,9,17")
     parser.add_argument("--write", type=Path, help="the page to write")
     given = parser.parse_args()
     logs: list[LogKind] = given.log or list(get_args(LogKind))
@@ -57,14 +66,15 @@ def main() -> int:
     began_s = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="millrace-faults-") as folder:
         tests = list(dict.fromkeys(test for row in MATRIX for test in row.tests))
+        rows = stack_tests(given.rows)
         with ThreadPoolExecutor(len(logs)) as both:
-            runs = {log: both.submit(run_pytest, log, Path(folder) / f"{log}.xml", *STACK_TESTS) for log in logs}
+            runs = {log: both.submit(run_pytest, log, Path(folder) / f"{log}.xml", *rows) for log in logs}
         found: dict[LogKind, list[Result]] = {log: run.result() for log, run in runs.items()}
         others = [] if given.stack_only else run_pytest("embedded", Path(folder) / "others.xml", *tests)
     seconds = time.monotonic() - began_s
     sys.stdout.write(f"\n{table(found, others)}\n{seconds:.0f} s\n")
     broken = any(result.failure for results in (*found.values(), others) for result in results)
-    if given.write and others and len(found) == len(get_args(LogKind)) and not broken:
+    if given.write and others and given.rows is None and len(found) == len(get_args(LogKind)) and not broken:
         given.write.write_text(page(found, others, seconds, ROW_CHUNKS * CHUNK_EVENTS, int(RATE)), encoding="utf-8")
     return 1 if broken else 0
 
