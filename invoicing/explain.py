@@ -138,43 +138,15 @@ def units_to_price(steps: tuple[Step, ...], line: InvoiceLine) -> Decimal:
 
 def hash_inputs(invoice: Invoice, line: InvoiceLine) -> str:
     """The input hash of a line, worked out from what the invoice says; another one than the line's is an alarm."""
-    start, end, quantity, price = input_texts(invoice, line)
-    shared = [
-        invoice.merchant_id,
-        line.meter_id,
-        line.meter,
-        line.aggregation,
-        line.price_id,
-        line.model,
-        invoice.total.currency,
-        start,
-        end,
-        price,
-    ]
-    own = [invoice.subscription_id, invoice.customer_id, quantity]
-    return sha256_of(sha256_of(HASH_RULES, *shared), *own, *detail_hash(line))
+    own = [invoice.subscription_id, invoice.customer_id, quantity_text(line)]
+    return sha256_of(sha256_of(HASH_RULES, *shared_texts(invoice, line)), *own, *detail_hash(line))
 
 
 def hash_inputs_before(invoice: Invoice, line: InvoiceLine) -> str:
     """The same by the rules ``millrace-rating-1``, by which lines were hashed until version 2."""
-    start, end, quantity, price = input_texts(invoice, line)
-    return sha256_of(
-        HASH_RULES_BEFORE,
-        invoice.merchant_id,
-        invoice.subscription_id,
-        invoice.customer_id,
-        line.meter_id,
-        line.meter,
-        line.aggregation,
-        line.price_id,
-        line.model,
-        invoice.total.currency,
-        start,
-        end,
-        quantity,
-        price,
-        *detail_hash(line),
-    )
+    merchant_id, *shared, price = shared_texts(invoice, line)
+    whose = [merchant_id, invoice.subscription_id, invoice.customer_id]
+    return sha256_of(HASH_RULES_BEFORE, *whose, *shared, quantity_text(line), price, *detail_hash(line))
 
 
 def inputs_agree(invoice: Invoice, line: InvoiceLine) -> bool:
@@ -182,12 +154,20 @@ def inputs_agree(invoice: Invoice, line: InvoiceLine) -> bool:
     return line.input_hash in (hash_inputs(invoice, line), hash_inputs_before(invoice, line))
 
 
-def input_texts(invoice: Invoice, line: InvoiceLine) -> tuple[str, str, str, str]:
-    """Start and end of the line's period in microseconds, its quantity with all places, and its price."""
+def shared_texts(invoice: Invoice, line: InvoiceLine) -> list[str]:
+    """What a line shares with all lines at its price: first whose price it is, last the price itself.
+
+    The period's start and end are in microseconds.
+    """
     start, end = (str((moment - EPOCH) // timedelta(microseconds=1)) for moment in invoice.period_of(line))
+    sold = [line.meter_id, line.meter, line.aggregation, line.price_id, line.model, invoice.total.currency]
+    return [invoice.merchant_id, *sold, start, end, orjson.dumps(line.price, option=orjson.OPT_SORT_KEYS).decode()]
+
+
+def quantity_text(line: InvoiceLine) -> str:
+    """A line's quantity with all places."""
     with localcontext(EXACT):
-        quantity = format(line.whole_quantity.quantize(Decimal("1e-12")), "f")
-    return start, end, quantity, orjson.dumps(line.price, option=orjson.OPT_SORT_KEYS).decode()
+        return format(line.whole_quantity.quantize(Decimal("1e-12")), "f")
 
 
 def detail_hash(line: InvoiceLine) -> list[str]:
