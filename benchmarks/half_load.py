@@ -70,8 +70,8 @@ def measure(bench: Bench) -> Result:
         notes=[
             "Latency counts from when a request was due on a fixed schedule, not from when it could be sent.",
             (
-                f"Freshness is that of {len(freshness)} single events of a merchant of its own, looked for in the view "
-                "usage_by_group every 100 ms."
+                f"Freshness is that of {len(freshness)} single events of a merchant of its own, looked for in their "
+                "customer's usage, as the API reads it, every 100 ms."
             ),
             "Small merchants are all but the hot one; of two runs each, taken in turn, the better one counts.",
         ],

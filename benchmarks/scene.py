@@ -39,13 +39,13 @@ BASE_WITHIN_S = 180.0
 DRAIN_WITHIN_S = 180.0
 # Answers after which events may be stored although nobody said so.
 OPEN_ENDED = ("0", "500", "502", "503", "504")
-PROBE = "bench-probe"
+PROBE, PROBE_CUSTOMER = "bench-probe", "c-1"
 PROBE_CATALOG = f"""
 merchant: {{code: {PROBE}, name: Probe}}
 meters:
   - {{code: probes, event_type: probe, aggregation: count, group_by: [probe]}}
 customers:
-  - {{key: c-1, name: Probe, zone: UTC, currency: USD}}
+  - {{key: {PROBE_CUSTOMER}, name: Probe, zone: UTC, currency: USD}}
 """
 
 
