@@ -6,6 +6,7 @@ One row is one price of one subscription over one period. A line that could not 
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
 import polars as pl
@@ -92,10 +93,16 @@ CHARGE_LINES: Final[Schema] = {
 
 def tiers_json(tiers: pl.Expr) -> pl.Expr:
     """The arithmetic of lines as JSON text; every number a text with the digits it has, without trailing zeros."""
+    steps = tiers.list.eval(step_json()).list.join("},{")
+    return pl.concat_str(pl.lit("[{"), steps, pl.lit("}]")).replace("[{}]", "[]")
+
+
+@cache
+def step_json() -> pl.Expr:
+    """One row of a line's arithmetic, without its braces."""
     # Each text is put together once: what comes before a value and after it belongs to the same piece.
     fields = [field_json(name) for name in TIER_FIELDS if name != "finer"]
-    step = pl.concat_str(fields, separator=",", ignore_nulls=True)
-    return pl.concat_str(pl.lit("[{"), tiers.list.eval(step).list.join("},{"), pl.lit("}]")).replace("[{}]", "[]")
+    return pl.concat_str(fields, separator=",", ignore_nulls=True)
 
 
 def field_json(name: str) -> pl.Expr:

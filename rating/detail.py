@@ -41,6 +41,7 @@ USAGE_BUCKETS: Final[Schema] = {
 LINE: Final = ("subscription_id", "price_id")
 # What stands between the entries under the hash.
 SEPARATOR: Final = "\x1e"
+NO_HASHES: Final = pl.DataFrame(schema={"line": pl.UInt32(), "detail": pl.String()})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,6 +89,8 @@ class Detail:
 
     def hashes(self) -> pl.DataFrame:
         """Rows of (line, detail): SHA-256 of all that is said of a line beside its quantity, where that is anything."""
+        if self.events is None and self.groups is None and self.buckets is None:
+            return NO_HASHES
         start = pl.col("bucket").dt.epoch("us").cast(pl.String).fill_null("")
         parts = [
             joined(frame.select("line", text=pl.concat_str(first, pl.lit("="), "value")))

@@ -19,7 +19,7 @@ from rating.inputs import DUE_PRICES, USAGE
 from rating.priced import lines_of, problems
 from rating.shared import shared_by
 from rating.steps import work_out
-from rating.terms import PRICE, REFUSED, ReadPrices, read_prices
+from rating.terms import NONE_REFUSED, PRICE, REFUSED, ReadPrices, read_prices
 
 OVERFLOW: Final = "the amount does not fit 14 digits before the point; nothing was rounded or cut"
 
@@ -41,19 +41,10 @@ def rate(usage: pl.DataFrame, prices: pl.DataFrame, detail: Detail | None = None
     """
     shared = shared_by(checked(prices, DUE_PRICES))
     read = read_prices(shared.rows)
-    lines = measured(checked(usage, USAGE), prices).with_columns(shared.numbers.alias("shared"))
-    known = shared.rows.with_columns(shared_hash=shared_hash()).join(
-        read.numbers, on=PRICE, how="left", maintain_order="left"
-    )
-    # What there is of other lines does not determine them, and is not under their hash.
-    by_detail = known["price_number"].is_in(read.detailed["price_number"].implode())
-    found = Detail() if detail is None else detail.of(lines.filter(by_detail.gather(lines["shared"])))
-    refused = [read.refused]
-    if detail is None:
-        refused.append(read.detailed.select(list(REFUSED)))
-    if detail is None or detail.of_period:
-        refused.append(read.not_of_period)
-    reasons = pl.concat(refused).unique(PRICE, maintain_order=True)
+    lines = measured(checked(usage, USAGE), prices).hstack([shared.numbers.alias("shared")])
+    known = shared.rows.select(shared_hash=shared_hash()).hstack([read.of_rows])
+    found = Detail() if detail is None else detail_of_lines(detail, lines, read)
+    reasons = refusals(read, detail)
     if lines.height <= LINES_ALONE:
         return rate_lines(lines, known, read, found, reasons)
     cores = pl.thread_pool_size()
@@ -64,6 +55,25 @@ def rate(usage: pl.DataFrame, prices: pl.DataFrame, detail: Detail | None = None
             lines.iter_slices(ceil(lines.height / (cores * rounds))),
         )
         return pl.concat(parts)
+
+
+def detail_of_lines(detail: Detail, lines: pl.DataFrame, prices: ReadPrices) -> Detail:
+    """The detail of lines whose price goes by it. What there is of others does not determine them, nor their hash."""
+    if prices.detailed.is_empty():
+        return Detail(of_period=detail.of_period)
+    by_detail = prices.of_rows.is_in(prices.detailed["price_number"].implode())
+    return detail.of(lines.filter(by_detail[lines["shared"]]))
+
+
+def refusals(prices: ReadPrices, detail: Detail | None) -> pl.DataFrame:
+    """The prices that cannot be charged (REFUSED), each with its first reason."""
+    refused = [prices.refused]
+    if detail is None:
+        refused.append(prices.detailed.select(list(REFUSED)))
+    if detail is None or detail.of_period:
+        refused.append(prices.not_of_period)
+    found = [some for some in refused if not some.is_empty()]
+    return pl.concat(found).unique(PRICE, maintain_order=True) if found else NONE_REFUSED
 
 
 def rate_lines(
@@ -78,22 +88,31 @@ def rate_lines(
     numbered = lines_of(lines, of_line["price_number"])
     worked = work_out(lines, numbered, prices, detail, hashes)
     finished = explained(worked, refused, problems(numbered, prices, detail))
+    ready = finished.hstack([of_line["shared_hash"], told_detail(lines, hashes)])
+    made = {"price": pl.col("definition"), "input_hash": input_hash()}
+    return checked(ready.select(made[name].alias(name) if name in made else name for name in RATED_LINES), RATED_LINES)
+
+
+def told_detail(lines: pl.DataFrame, hashes: pl.DataFrame) -> pl.Series:
+    """The hash of each line's detail; null where it has none."""
+    if hashes.is_empty():
+        return pl.Series("detail", [None], dtype=pl.String).new_from_index(0, lines.height)
     # Joined to the numbers alone: a join of whole lines would copy all that they hold.
-    told = lines.select("line").join(hashes, on="line", how="left", maintain_order="left")
-    ready = finished.with_columns(of_line["shared_hash"], told["detail"], price=pl.col("definition"))
-    return checked(ready.with_columns(input_hash=input_hash()), RATED_LINES)
+    return lines.select("line").join(hashes, on="line", how="left", maintain_order="left")["detail"]
 
 
 def measured(usage: pl.DataFrame, prices: pl.DataFrame) -> pl.DataFrame:
     """The lines to rate, each with its quantity and the evidence for it."""
     if lie_side_by_side(usage, prices):
-        lines = prices.hstack(usage.drop(LINE))
+        lines = prices.hstack([usage[name] for name in USAGE if name not in LINE])
     else:
         lines = prices.join(usage, on=LINE, how="left", validate="1:1", maintain_order="left")
-    return lines.with_columns(
-        pl.col("quantity").fill_null(pl.lit(0, dtype=QUANTITY)),
-        pl.col("events", "windows").fill_null(pl.lit(0, dtype=pl.UInt64)),
-    ).with_row_index("line")
+    if any(lines[name].null_count() for name in ("quantity", "events", "windows")):
+        lines = lines.with_columns(
+            pl.col("quantity").fill_null(pl.lit(0, dtype=QUANTITY)),
+            pl.col("events", "windows").fill_null(pl.lit(0, dtype=pl.UInt64)),
+        )
+    return lines.with_row_index("line")
 
 
 def lie_side_by_side(usage: pl.DataFrame, prices: pl.DataFrame) -> bool:
@@ -101,7 +120,7 @@ def lie_side_by_side(usage: pl.DataFrame, prices: pl.DataFrame) -> bool:
 
     No pair of ids is there twice if their hashes are not; where two hashes meet, the join finds out.
     """
-    if usage.height != prices.height or not usage.select(LINE).equals(prices.select(LINE)):
+    if usage.height != prices.height or not all(usage[name].equals(prices[name]) for name in LINE):
         return False
     return bool(prices.select(line_hash().n_unique()).item() == prices.height)
 
@@ -111,6 +130,8 @@ def explained(lines: pl.DataFrame, refused: pl.DataFrame, told: pl.DataFrame) ->
 
     ``refused`` are the prices that cannot be charged, ``told`` the lines that their model could not charge.
     """
+    if all(frame.is_empty() for frame in (refused, told)) and nothing_wrong(lines):
+        return lines.hstack([lines["problem"].alias("parked_reason")])
     overflow = pl.when(pl.col("amount").is_null()).then(pl.lit(OVERFLOW))
     reasons = ["problem"]
     if not refused.is_empty():
@@ -127,3 +148,8 @@ def explained(lines: pl.DataFrame, refused: pl.DataFrame, told: pl.DataFrame) ->
         amount=pl.when(good).then("amount").otherwise(pl.lit(None, dtype=AMOUNT)),
         tiers=pl.when(good).then("tiers").otherwise(pl.lit([], dtype=TIERS)),
     )
+
+
+def nothing_wrong(lines: pl.DataFrame) -> bool:
+    """Whether every line has an amount and its quantity no problem."""
+    return lines["amount"].null_count() == 0 and lines["problem"].null_count() == lines.height

@@ -23,6 +23,8 @@ UNITS: Final = pl.Int128()
 DIGITS: Final = pl.Decimal(DECIMAL_PRECISION, 0)
 LARGEST: Final = 10**DECIMAL_PRECISION - 1
 LIMB: Final = 10 ** (DECIMAL_PRECISION // 2)
+# What ``group_sum`` makes of a column.
+HALVES: Final = ("high", "low", "nulls")
 # The integer underneath a 1 of scale 12.
 ONE: Final = 10**QUANTITY_SCALE
 
@@ -106,11 +108,8 @@ def group_sum(name: str) -> list[pl.Expr]:
     They are read back by ``group_total``. Half a number has 19 digits: 10^19 rows would be needed to wrap it.
     """
     value = pl.col(name)
-    return [
-        (value // whole(LIMB)).sum().alias(f"{name}.high"),
-        (value % whole(LIMB)).sum().alias(f"{name}.low"),
-        value.null_count().alias(f"{name}.nulls"),
-    ]
+    parts = ((value // whole(LIMB)).sum(), (value % whole(LIMB)).sum(), value.null_count())
+    return [part.alias(f"{name}.{half}") for part, half in zip(parts, HALVES, strict=True)]
 
 
 def group_total(name: str) -> pl.Expr:
@@ -134,7 +133,10 @@ def sums_by_line(rows: pl.DataFrame, names: Sequence[str], *more: pl.Expr) -> pl
     halved = [name for name in names if name not in plain]
     halves = [half for name in halved for half in group_sum(name)]
     summed = rows.group_by("line", maintain_order=True).agg(pl.sum(*plain) if plain else [], *halves, *more)
-    return summed.with_columns(group_total(name).alias(name) for name in halved) if halved else summed
+    if not halved:
+        return summed
+    totals = summed.with_columns(group_total(name).alias(name) for name in halved)
+    return totals.drop(f"{name}.{part}" for name in halved for part in HALVES)
 
 
 def scaled(left: pl.Expr, right: pl.Expr, divisor: int = 10**QUANTITY_SCALE) -> pl.Expr:

@@ -194,11 +194,9 @@ def load_buckets(source: Source, scopes: pl.DataFrame) -> pl.DataFrame:
         zones = load_zones(connection, scopes["customer_id"].unique().to_list(), source.freeze.catalog_version)
     parts = [pl.DataFrame(schema=USAGE_BUCKETS)]
     zoned = scopes.join(zones, on="customer_id", maintain_order="left").with_columns(unit=pl.col("keys").list.first())
-    for (unit, zone, start, end), some in zoned.group_by(
-        "unit", "zone", "period_start", "period_end", maintain_order=True
-    ):
-        assert isinstance(start, datetime) and isinstance(end, datetime)
-        starts = cut_period(Period(start, end), str(unit), str(zone))
+    for _, some in zoned.group_by("unit", "zone", "period_start", "period_end", maintain_order=True):
+        first = some.row(0, named=True)
+        starts = cut_period(Period(first["period_start"], first["period_end"]), first["unit"], first["zone"])
         found = source.by_part(some, by_bucket(starts)).select(
             *LINE,
             bucket=pl.from_epoch("part", "s").cast(pl.Datetime("us")).dt.replace_time_zone("UTC"),

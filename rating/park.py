@@ -16,10 +16,11 @@ def park_subscriptions(lines: pl.DataFrame) -> pl.DataFrame:
 
     That is one with a parked line, with lines in several currencies, or with a sum that does not fit.
     """
-    parked = pl.col("parked_reason").is_not_null()
+    parked, suspected = pl.col("parked_reason").is_not_null(), suspects(lines)
+    if suspected.is_empty():
+        return lines
     verdicts = (
-        suspects(lines)
-        .with_columns(total=units(pl.col("amount")))
+        suspected.with_columns(total=units(pl.col("amount")))
         .group_by("subscription_id")
         .agg(
             *group_sum("total"),
@@ -53,8 +54,11 @@ def suspects(lines: pl.DataFrame) -> pl.DataFrame:
 
     Where all lines are in one currency, and so small that not even all together would not fit, no others can be.
     """
-    parked = lines.filter(pl.col("parked_reason").is_not_null())
-    amounts = lines["amount"].drop_nulls().reinterpret(dtype=UNITS)
-    if lines["currency"].n_unique() > 1 or not adds_up(amounts):
+    amounts = lines["amount"]
+    known = amounts.drop_nulls() if amounts.null_count() else amounts
+    if lines["currency"].n_unique() > 1 or not adds_up(known.reinterpret(dtype=UNITS)):
         return lines
-    return lines.join(parked, on="subscription_id", how="semi", maintain_order="left") if parked.height else parked
+    if lines["parked_reason"].null_count() == lines.height:
+        return lines.clear()
+    parked = lines.filter(pl.col("parked_reason").is_not_null())
+    return lines.join(parked, on="subscription_id", how="semi", maintain_order="left")

@@ -15,9 +15,8 @@ from rating.exact import small, sums_by_line
 from rating.models import MODELS
 from rating.quantity_steps import as_lines, in_parts
 from rating.shapes import EVENT_LINES, GROUP_LINES, NO_STEPS, Model, completed
-from rating.terms import ReadPrices
+from rating.terms import PLACES, ReadPrices
 
-PLACES = {name: place for place, name in enumerate(MODELS)}
 NO_PROBLEMS = pl.DataFrame(schema={"line": pl.UInt32(), "problem": pl.String()})
 Step = Callable[[pl.DataFrame], tuple[pl.DataFrame, pl.DataFrame]]
 
@@ -76,12 +75,13 @@ def charged(lines: pl.DataFrame, prices: ReadPrices, detail: Detail) -> pl.DataF
 
 def lines_by_model(lines: pl.DataFrame, prices: ReadPrices) -> Iterator[tuple[str, Model, pl.DataFrame]]:
     """The lines of each model that has any."""
+    charged_by = [name for name in MODELS if not prices.terms[name].is_empty()]
     # A filter for each of the models takes a quarter of the time that parting them all at once does.
-    places = prices.numbers["model"].replace_strict(PLACES, return_dtype=pl.UInt8).gather(lines["price_number"])
-    for name, model in MODELS.items():
-        own = lines.filter(places == PLACES[name])
+    places = prices.models[lines["price_number"]]
+    for name in charged_by:
+        own = lines.filter(places == PLACES[name]) if len(charged_by) > 1 else lines
         if not own.is_empty():
-            yield name, model, own
+            yield name, MODELS[name], own
 
 
 def lines_of(lines: pl.DataFrame, price_numbers: pl.Series) -> pl.DataFrame:
@@ -121,7 +121,7 @@ def problems(known: pl.DataFrame, prices: ReadPrices, detail: Detail) -> pl.Data
         own = known.filter(pl.col("price_number").is_in(model.holding(terms).implode()))
         if not own.is_empty():
             found.append(model.problems(given_to(model.by, own, prices, detail), terms))
-    return pl.concat(found)
+    return pl.concat(found) if len(found) > 1 else NO_PROBLEMS
 
 
 def totals_of(steps: pl.DataFrame) -> pl.DataFrame:
@@ -129,9 +129,8 @@ def totals_of(steps: pl.DataFrame) -> pl.DataFrame:
 
     A sum that does not fit is null.
     """
-    return sums_by_line(steps.select("line", "amount").sort("line"), ["amount"], pl.len().alias("length")).select(
-        "line", "length", worked="amount"
-    )
+    ordered = steps if steps["line"].flags["SORTED_ASC"] else steps.select("line", "amount").sort("line")
+    return sums_by_line(ordered, ["amount"], pl.len().alias("length")).rename({"amount": "worked"})
 
 
 def replaced(totals: pl.DataFrame, adjusted: pl.DataFrame) -> pl.DataFrame:

@@ -43,7 +43,7 @@ def shared_by(prices: pl.DataFrame) -> Shared:
     keys = prices.select(key=reduce(xor, (pl.col(name).hash(seed) for seed, name in enumerate(LOOKED_UP))))
     found = numbered_by(prices, keys)
     # A chance meeting of two hashes, or a price that says two things, is seen here.
-    if all(prices[name].eq_missing(found.rows[name].gather(found.numbers)).all() for name in SHARED):
+    if all(prices[name].equals(found.rows[name][found.numbers]) for name in SHARED):
         return found
     return numbered_by(prices, prices.select(SHARED))
 
@@ -51,6 +51,9 @@ def shared_by(prices: pl.DataFrame) -> Shared:
 def numbered_by(prices: pl.DataFrame, keys: pl.DataFrame) -> Shared:
     """The rows told apart by their keys."""
     firsts = keys.with_row_index("place").unique(keys.columns, keep="first", maintain_order=True)
-    numbered = firsts.with_row_index("number").drop("place")
+    numbered = firsts.with_row_index("number")
+    rows = prices.select(SHARED)
+    if numbered.height == keys.height:
+        return Shared(rows, numbered["number"])
     numbers = keys.join(numbered, on=keys.columns, how="left", nulls_equal=True, maintain_order="left")["number"]
-    return Shared(prices.select(SHARED)[firsts["place"]], numbers)
+    return Shared(rows[numbered["place"]], numbers)

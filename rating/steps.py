@@ -52,9 +52,13 @@ def work_out(
     ``known`` are the LINES whose price could be read; the others meet no model and get neither. ``hashes`` are those of
     the detail.
     """
-    plain = known.join(prices.adjustments, on="price_number", how="anti", maintain_order="left")
-    parts = [told_inputs(hashes.join(known, on="line", how="semi", maintain_order="left"))]
-    adjusted = pl.DataFrame()
+    plain, parts, adjusted = known, [], pl.DataFrame()
+    if not prices.adjustments.is_empty():
+        plain = known.join(prices.adjustments, on="price_number", how="anti", maintain_order="left")
+    if not hashes.is_empty():
+        charged_all = known.height == lines.height
+        told = hashes if charged_all else hashes.join(known, on="line", how="semi", maintain_order="left")
+        parts.append(told_inputs(told))
     if plain.height == known.height:
         parts.append(charged(plain, prices, detail))
     else:
@@ -68,7 +72,7 @@ def work_out(
     )
     if amounts.height == lines.height:
         # Lines are numbered in their order, so both lie side by side already.
-        return lines.hstack(amounts.drop("line"))
+        return lines.hstack([amounts["tiers"], amounts["amount"]])
     return lines.join(amounts, on="line", how="left", maintain_order="left")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal
 
 import polars as pl
@@ -25,13 +26,8 @@ PRICE: Final = ["price_id", "currency"]
 REFUSED: Final[Schema] = {"price_id": pl.String(), "currency": pl.String(), "refused": pl.String()}
 # Prices that are charged by events, groups or buckets.
 DETAILED: Final[Schema] = {"price_number": pl.UInt32(), "kind": pl.String(), **REFUSED}
-# The good prices, each in the place of its number. Numbers are joined instead of ids.
-NUMBERS: Final[Schema] = {
-    "price_id": pl.String(),
-    "currency": pl.String(),
-    "price_number": pl.UInt32(),
-    "model": pl.String(),
-}
+# Where a model stands among all of them.
+PLACES: Final = {name: place for place, name in enumerate(MODELS)}
 # Made once: a frame without rows takes as long as one with a few.
 NO_ADJUSTMENTS, NONE_REFUSED, NONE_DETAILED = (
     pl.DataFrame(schema=schema) for schema in (ADJUSTMENT_TERMS, REFUSED, DETAILED)
@@ -39,15 +35,24 @@ NO_ADJUSTMENTS, NONE_REFUSED, NONE_DETAILED = (
 NO_TERMS: Final = {name: pl.DataFrame(schema=model.terms) for name, model in MODELS.items()}
 
 
-@dataclass(frozen=True, slots=True)
+# What was read is kept, for it says the same each time: so many prices, and the terms of so many lists of prices that
+# have no more rows than that. Who asks for a bill mostly has what others have too.
+PRICES_KEPT, READ_KEPT, ROWS_KEPT = 4_096, 256, 16
+PriceRow = tuple[str, str, str, str]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class ReadPrices:
     """Terms by model, adjustments, and the prices that could not be read with the reason why.
 
-    ``detailed`` are prices that a quantity alone does not charge, ``not_of_period`` those that are not due for a period
-    that has ended; each with the reason why it is refused where the former is missing or the latter is billed.
+    A good price has a number, which is joined instead of its ids. ``of_rows`` are the numbers of SHARED rows, null
+    where the price could not be read; ``models`` are the PLACES of the model of each number. ``detailed`` are prices
+    that a quantity alone does not charge, ``not_of_period`` those that are not due for a period that has ended; each
+    with the reason why it is refused where the former is missing or the latter is billed.
     """
 
-    numbers: pl.DataFrame
+    of_rows: pl.Series
+    models: pl.Series
     terms: dict[str, pl.DataFrame]
     adjustments: pl.DataFrame
     refused: pl.DataFrame
@@ -57,37 +62,51 @@ class ReadPrices:
 
 def read_prices(prices: pl.DataFrame) -> ReadPrices:
     """Read each distinct price of SHARED rows; one that is wrong is refused with its reason and stops no other."""
-    distinct = prices.select("price_id", "model", "definition", "currency").unique(PRICE, maintain_order=True)
-    rows: dict[str, Terms] = {name: [] for name in MODELS}
+    rows = tuple(zip(*(prices[name] for name in ("price_id", "model", "definition", "currency")), strict=True))
+    return read_again(rows) if len(rows) <= ROWS_KEPT else read_rows(rows)
+
+
+def read_rows(rows: tuple[PriceRow, ...]) -> ReadPrices:
+    """A pure function of the ids, models, definitions and currencies of prices."""
+    terms: dict[str, Terms] = {name: [] for name in MODELS}
     adjustments: Terms = []
-    numbers: list[tuple[str, str, int, str]] = []
+    numbers: dict[tuple[str, str], int | None] = {}
+    models: list[int] = []
     refused, detailed, not_of_period = [], [], []
-    for price_id, model, text, currency in distinct.iter_rows():
+    for price_id, model, text, currency in rows:
+        if (price_id, currency) in numbers:
+            continue
+        price = {"price_id": price_id, "currency": currency}
         try:
             definition = read_price(model, text, currency)
         except Refused as reason:
-            refused.append({"price_id": price_id, "currency": currency, "refused": reason.message})
+            numbers[price_id, currency] = None
+            refused.append(price | {"refused": reason.message})
             continue
-        number = len(numbers)
-        numbers.append((price_id, currency, number, model))
-        rows[model].extend({"price_number": number, **row} for row in MODELS[model].read(definition))
+        number = numbers[price_id, currency] = len(models)
+        models.append(PLACES[model])
+        terms[model].extend({"price_number": number, **row} for row in MODELS[model].read(definition))
         if (adjustment := read_adjustments(definition)) is not None:
             adjustments.append({"price_number": number, **adjustment})
         if (kind := detail_of(definition)) is not None:
             told = f"the price is by {kind}, and usage by {kind} is not at hand"
-            place = {"price_id": price_id, "currency": currency}
-            detailed.append({**place, "price_number": number, "kind": kind, "refused": told})
+            detailed.append({**price, "price_number": number, "kind": kind, "refused": told})
         if (reason_why := not_due(definition)) is not None:
-            not_of_period.append({"price_id": price_id, "currency": currency, "refused": reason_why})
-    found = {name: pl.DataFrame(own, schema=MODELS[name].terms) for name, own in rows.items() if own}
+            not_of_period.append(price | {"refused": reason_why})
+    of_rows = [numbers[price_id, currency] for price_id, _, _, currency in rows]
+    found = {name: pl.DataFrame(own, schema=MODELS[name].terms) for name, own in terms.items() if own}
     return ReadPrices(
-        pl.DataFrame(numbers, schema=NUMBERS, orient="row"),
+        pl.Series("price_number", of_rows, dtype=pl.UInt32()),
+        pl.Series("model", models, dtype=pl.UInt8()),
         NO_TERMS | found,
         pl.DataFrame(adjustments, schema=ADJUSTMENT_TERMS) if adjustments else NO_ADJUSTMENTS,
         pl.DataFrame(refused, schema=REFUSED) if refused else NONE_REFUSED,
         pl.DataFrame(detailed, schema=DETAILED) if detailed else NONE_DETAILED,
         pl.DataFrame(not_of_period, schema=REFUSED) if not_of_period else NONE_REFUSED,
     )
+
+
+read_again = lru_cache(READ_KEPT)(read_rows)
 
 
 def detail_of(definition: Definition) -> DetailKind | None:
@@ -108,6 +127,7 @@ def not_due(definition: Definition) -> str | None:
     return None
 
 
+@lru_cache(PRICES_KEPT)
 def read_price(model: str, text: str, currency: str) -> Definition:
     """One price given as JSON text, in its one spelling and in one currency; raises ``Refused`` with all its faults.
 

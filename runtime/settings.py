@@ -40,6 +40,8 @@ class Settings:
     dead_letter_percent_max: int = DEAD_LETTER_PERCENT_MAX
     # A worker leaves when messages wait and it has sealed nothing for so long.
     stall_limit_s: int = STALL_LIMIT_S
+    # A worker makes it once it is of its group and has claimed what it was given.
+    ready_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,7 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
     env = os.environ if env is None else env
     home = home_of(env)
     running = read_endpoints(home)
-    journal = env.get("MILLRACE_JOURNAL_DIR")
+    journal, ready = env.get("MILLRACE_JOURNAL_DIR"), env.get("MILLRACE_READY_FILE")
     return Settings(
         home=home,
         kafka=place(env, "MILLRACE_KAFKA", running, "kafka", home),
@@ -122,6 +124,7 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
         journal_dir=Path(journal) if journal else None,
         dead_letter_percent_max=number(env, "MILLRACE_DEAD_LETTER_PERCENT_MAX", DEAD_LETTER_PERCENT_MAX),
         stall_limit_s=max(1, number(env, "MILLRACE_STALL_LIMIT_S", STALL_LIMIT_S)),
+        ready_file=Path(ready) if ready else None,
     )
 
 

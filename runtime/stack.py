@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -61,7 +61,8 @@ def running_stack(
         found = addresses(settings, ports)
         if not cancelled():
             prepare(found, settings)
-            supervisor.start(processes(settings, found), cancelled=cancelled)
+            # None of them needs another one to start.
+            supervisor.start(processes(settings, found), together=True, cancelled=cancelled)
             supervisor.publish(found)
         yield Stack(found, supervisor, settings.topic)
 
@@ -125,7 +126,7 @@ def processes(settings: StackSettings, found: Endpoints) -> list[Part]:
         env["MILLRACE_JOURNAL_DIR"] = str(journal_dir(settings.home))
     port = settings.gateway_port
     parts = [
-        Part(WORKER, module_argv("runtime", "worker"), ready=lambda: True, env=env, grace_s=15),
+        worker_part(settings, env),
         Part(
             GATEWAY,
             module_argv("runtime", "gateway"),
@@ -136,6 +137,27 @@ def processes(settings: StackSettings, found: Endpoints) -> list[Part]:
         ),
     ]
     return [*parts, *optional_parts(settings, env)]
+
+
+def worker_part(settings: StackSettings, env: Mapping[str, str]) -> Part:
+    """The worker, which is ready once it is of its group and has claimed its partitions: then it can seal."""
+    ready = settings.home.absolute() / "run" / "worker.ready"
+
+    def prepare() -> None:
+        # What an earlier one said.
+        ready.parent.mkdir(parents=True, exist_ok=True)
+        ready.unlink(missing_ok=True)
+
+    return Part(
+        WORKER,
+        module_argv("runtime", "worker"),
+        ready=ready.exists,
+        env={**env, "MILLRACE_READY_FILE": str(ready)},
+        prepare=prepare,
+        # On a machine's first start its kernels are compiled.
+        ready_within_s=180,
+        grace_s=15,
+    )
 
 
 def optional_parts(settings: StackSettings, env: dict[str, str]) -> list[Part]:

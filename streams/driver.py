@@ -44,13 +44,15 @@ class Hooks:
 
     ``log_unchanged`` says whether the topic still is the one we started with, and True when nobody can tell. It may
     take a while. So may ``log_ends``: for each partition the offset after the last message, empty when nobody can tell.
-    ``leave`` ends the process at once, without any clean-up.
+    ``leave`` ends the process at once, without any clean-up. ``joined`` hears, perhaps repeatedly, that we are of
+    the group and have claimed what we were given.
     """
 
     log_unchanged: Callable[[], bool]
     log_ends: Callable[[], Mapping[int, int]] = dict
     leave: Callable[[int], NoReturn] = os._exit
     after_ack: Callable[[], object] = lambda: None
+    joined: Callable[[], object] = lambda: None
 
 
 class Driver:
@@ -107,7 +109,7 @@ class Driver:
         claiming = self._in_thread(lambda: self._desk.assign(partitions), "claiming partitions")
         positions = await self._guard(claiming)
         self._generation = generation
-        self._joined = True
+        self._see_joined()
         return positions
 
     async def _blocks(self, stream: Any) -> None:
@@ -163,7 +165,13 @@ class Driver:
 
     async def _see_assigned(self, app: Any, /, *_: Any, **__: Any) -> None:
         """Without a partition there is nothing to claim, and nothing to wait for."""
-        self._joined = not app.consumer.assignment()
+        self._joined = False
+        if not app.consumer.assignment():
+            self._see_joined()
+
+    def _see_joined(self) -> None:
+        self._joined = True
+        self._hooks.joined()
 
     async def _finish_blocks(self) -> None:
         """Wait until no thread has anything in hand; raises ``Stop`` when that takes longer than anything may."""

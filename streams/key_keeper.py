@@ -14,7 +14,7 @@ from streams.key_folder import KeyFolder
 from streams.key_index import KeyIndex, KeyRun, runs_to_merge
 from streams.key_manifest import manifest_name, point_after
 from streams.key_merge import KeyMerge
-from streams.key_segment import Covers, Point, Segment
+from streams.key_segment import KEYS_MAX, Covers, Point, Segment
 from streams.key_segment_writer import SegmentWriter
 from streams.ledger import Lease, SealedBlock
 
@@ -110,7 +110,11 @@ class KeyKeeper:
             if not count or self._rest_keys:
                 return index
             chosen = self.segments[-count:]
-            writer = SegmentWriter(self.folder.new_file(), sum(len(segment.run) for segment in chosen))
+            capacity = sum(len(segment.run) for segment in chosen)
+            if capacity > KEYS_MAX:
+                # They stay files of their own.
+                return index
+            writer = SegmentWriter(self.folder.new_file(), capacity)
             self._compaction = KeyMerge.of_segments(writer, chosen, since_s)
         if not self._compaction.step(keys):
             return index

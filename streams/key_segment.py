@@ -34,6 +34,8 @@ SUM_BYTES = 16
 COLUMN_BYTES = (8, 8, 8, 4)
 KEYS_PER_SHARE = 16
 KEYS_AT_ONCE = 1 << 18
+# Where a share begins is kept in 32 bits.
+KEYS_MAX = (1 << 32) - 1
 
 
 class BadFile(Exception):
@@ -87,7 +89,7 @@ class KeySums:
 
 
 class ShareCounts:
-    """Counts how many keys lie in each of equal shares of the high words, piece by piece."""
+    """Counts how many keys lie in each of equal shares of the high words, piece by piece; KEYS_MAX at most."""
 
     def __init__(self, capacity: int) -> None:
         self._counts = np.zeros(max(1, capacity // KEYS_PER_SHARE), dtype=np.uint32)
@@ -146,7 +148,7 @@ def open_segment(path: Path, covers: Covers, digest: bytes) -> Segment:
         header = Header(covers, capacity, count, digest)
         if head != header.as_bytes():
             raise BadFile(f"{path.name} is another file than the one meant")
-        if path.stat().st_size != column_offsets(capacity)[-1] or count > capacity:
+        if path.stat().st_size != column_offsets(capacity)[-1] or not count <= capacity <= KEYS_MAX:
             raise BadFile(f"{path.name} has not the length that it should have")
         sums, shares = KeySums(), ShareCounts(capacity)
         for piece in pieces(file, header):

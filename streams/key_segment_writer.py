@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from core.errors import Stop
 from streams.key_index import KeyRun
 from streams.key_segment import (
     COLUMN_BYTES,
+    KEYS_MAX,
     Covers,
     Header,
     KeySums,
@@ -24,7 +26,12 @@ class SegmentWriter:
     """A file in the making; it counts for nothing before ``finish``. All calls raise ``OSError`` as the disk does."""
 
     def __init__(self, path: Path, capacity: int) -> None:
-        """Begin a new file with room for ``capacity`` keys; raises ``FileExistsError`` when it is there already."""
+        """Begin a new file with room for ``capacity`` keys; raises ``FileExistsError`` when it is there already.
+
+        Raises ``Stop`` beyond KEYS_MAX, before anything is written.
+        """
+        if capacity > KEYS_MAX:
+            raise Stop(f"{capacity} keys of one partition do not fit a file, which takes {KEYS_MAX}: more partitions")
         self.path = path
         self._capacity = capacity
         self._count = 0

@@ -94,13 +94,32 @@ def books(postgres_url: str) -> Iterator[Engine]:
     engine.dispose()
 
 
+@pytest.fixture(scope="session")
+def clickhouse_template(endpoints: Endpoints) -> Iterator[tuple[str, list[str]]]:
+    """A migrated database's name, and the statements that made what is in it: run for another name, they take a third
+    of what the migrations take.
+    """
+    name = f"template_{uuid4().hex[:8]}"
+    store = open_usage_store(with_database(endpoints.clickhouse_url, name))
+    migrate(store)
+    # Views name their columns, so that what they read from need not be there yet.
+    made = store.query_frame("SELECT create_table_query FROM system.tables WHERE database = currentDatabase()")
+    yield name, made["create_table_query"].to_list()
+    store.drop_database()
+    store.close()
+
+
 @pytest.fixture
-def clickhouse_url(endpoints: Endpoints) -> Iterator[str]:
+def clickhouse_url(endpoints: Endpoints, clickhouse_template: tuple[str, list[str]]) -> Iterator[str]:
     """The address of a fresh, migrated ClickHouse database."""
     name = f"test_{uuid4().hex[:8]}_{next(NUMBERS)}"
     url = with_database(endpoints.clickhouse_url, name)
     store = open_usage_store(url)
-    migrate(store)
+    store.create_database()
+    template, statements = clickhouse_template
+    for statement in statements:
+        store.command(statement.replace(f"{template}.", f"{name}."))
+    store.command(f"INSERT INTO schema_migrations SELECT * FROM {template}.schema_migrations")
     yield url
     store.command(f"DROP DATABASE IF EXISTS {name}")
     store.close()

@@ -65,6 +65,8 @@ def worker() -> None:
 
 async def work(settings: Settings, failpoint: Callable[[Moment], None] = no_failpoint) -> int:
     """Wire the parts together and drive them; returns the exit code. ``failpoint`` is for tests."""
+    if settings.ready_file is not None:
+        settings.ready_file.unlink(missing_ok=True)
     # Before the group counts on us: on a machine's first start it takes longer than a block may.
     await asyncio.to_thread(warm_up)
     clock = SystemClock()
@@ -105,6 +107,7 @@ async def work(settings: Settings, failpoint: Callable[[Moment], None] = no_fail
         topic_watch(look, found.topic_id),
         log_ends=lambda: log_ends(admin, topic, clock),
         after_ack=lambda: failpoint("after_ack"),
+        joined=lambda: None if settings.ready_file is None else settings.ready_file.touch(),
     )
     driver = Driver(driver_settings(settings), Desk(claims.claim), hooks)
     loop = asyncio.get_running_loop()

@@ -69,8 +69,10 @@ class Supervisor:
     ) -> None:
         self.stop()
 
-    def start(self, parts: Sequence[Part], *, cancelled: Callable[[], bool] = lambda: False) -> None:
-        """Start the parts one after the other, each when the one before it is ready.
+    def start(
+        self, parts: Sequence[Part], *, together: bool = False, cancelled: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Start the parts one after the other, each when the one before it is ready; or all ``together``.
 
         Raises ``PartFailed``. Returns early once ``cancelled()``, so that Ctrl-C need not wait for a slow part.
         """
@@ -81,6 +83,9 @@ class Supervisor:
                 raise PartFailed(f"{part.name}: port {part.port} is taken by another program")
             part.prepare()
             self._in_thread(partial(self._add, part))
+            if not together:
+                self._wait_ready(part, cancelled)
+        for part in parts if together else ():
             self._wait_ready(part, cancelled)
 
     def check(self) -> None:

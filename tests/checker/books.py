@@ -38,12 +38,13 @@ BILLS = """
 HASHED = """
     SELECT c.merchant_id, c.subscription_id, c.customer_id, c.meter_id, c.meter, c.aggregation, c.price_id, c.model,
         c.currency, (extract(epoch FROM c.period_start) * 1000000)::bigint::text,
-        (extract(epoch FROM c.period_end) * 1000000)::bigint::text, c.quantity::text, c.price, c.input_hash
+        (extract(epoch FROM c.period_end) * 1000000)::bigint::text, c.quantity::text, c.price, c.tiers, c.input_hash
     FROM charge_lines AS c WHERE c.parked_reason IS NULL
     UNION ALL
     SELECT a.merchant_id, a.subscription_id, a.customer_id, a.meter_id, a.meter, a.aggregation, a.price_id, a.model,
         a.currency, (extract(epoch FROM a.for_start) * 1000000)::bigint::text,
-        (extract(epoch FROM a.for_end) * 1000000)::bigint::text, a.new_quantity::text, a.price, a.input_hash
+        (extract(epoch FROM a.for_end) * 1000000)::bigint::text, a.new_quantity::text, a.price, a.tiers,
+        a.input_hash
     FROM charge_adjustments AS a
 """
 
@@ -57,7 +58,7 @@ def repeatable(stores: Stores, period: str, *, close_again: bool) -> InvariantRe
     if events_twice or windows_twice:
         faults.append(f"{events_twice} events and {windows_twice} windows lie there twice: a block was written twice")
     lines = stores.sql(HASHED)
-    wrong = [row for row in lines if input_hash(row) != row[-1]]
+    wrong = [row for row in lines if row[-1] not in input_hashes(row[:-1])]
     faults += [f"the charge of {row[2]} for {row[4]} has another hash than its inputs" for row in wrong]
     closed = bool(lines) and close_again
     if closed:
@@ -76,12 +77,17 @@ def repeatable(stores: Stores, period: str, *, close_again: bool) -> InvariantRe
     return InvariantResult("I4", "doing it again changes nothing", figures, tuple(faults))
 
 
-def input_hash(row: tuple[Any, ...]) -> str:
-    """The hash of a charge line's inputs, by the documented rules."""
-    merchant_id, subscription_id, customer_id, *meter_to_end, quantity, price_json, _ = row
+def input_hashes(row: tuple[Any, ...]) -> tuple[str, str]:
+    """The hashes of a charge line's inputs by the documented rules: those of today, and those of before."""
+    merchant_id, subscription_id, customer_id, *meter_to_end, quantity, price_json, tiers = row
     price = orjson.dumps(price_json, option=orjson.OPT_SORT_KEYS).decode()
+    detail = [tier["group"] for tier in tiers if tier.get("label") == "inputs"]
     shared = sha256_of("millrace-rating-2", merchant_id, *meter_to_end, price)
-    return sha256_of(shared, subscription_id, customer_id, quantity)
+    whose = [merchant_id, subscription_id, customer_id]
+    return (
+        sha256_of(shared, subscription_id, customer_id, quantity, *detail),
+        sha256_of("millrace-rating-1", *whose, *meter_to_end, quantity, price, *detail),
+    )
 
 
 def sha256_of(*fields: str) -> str:

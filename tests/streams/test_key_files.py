@@ -64,6 +64,20 @@ def test_files_and_memory_stay_within_their_bounds(tmp_path: Path) -> None:
     assert len(segments_in(tmp_path)) <= len(keeper.segments) + 6
 
 
+def test_files_that_would_be_too_large_together_stay_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A merged file has a bound; the partition goes on with more files, and every copy is found."""
+    monkeypatch.setattr("streams.key_keeper.KEYS_MAX", 40)
+    clock, ledger, store = ManualClock(NOON), MemoryLedger(ManualClock(NOON), lambda: 1), MemoryStore()
+    partition = claim_with_files(ledger, store, tmp_path, clock)
+    drive(partition, log_of(range(600)))
+
+    keeper = partition.claimed.keeper
+    assert keeper is not None
+    assert max(len(segment.run) for segment in keeper.segments) <= 40
+    assert len(keeper.segments) >= 600 // 40 - 1
+    assert drive(partition, log_of(range(600), first_offset=300)) == Counts(duplicates=600)
+
+
 def test_an_old_copy_of_the_folder_is_harmless(tmp_path: Path) -> None:
     """Restored from a backup: the blocks after it are read from the store."""
     clock, ledger, store = ManualClock(NOON), MemoryLedger(ManualClock(NOON), lambda: 1), Counting()

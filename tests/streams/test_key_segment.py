@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from core.errors import Stop
 from streams.key_index import KeyRun
-from streams.key_segment import COLUMN_BYTES, PAGE_BYTES, BadFile, Covers, column_offsets, open_segment
+from streams.key_segment import COLUMN_BYTES, KEYS_MAX, PAGE_BYTES, BadFile, Covers, column_offsets, open_segment
+from streams.key_segment_writer import SegmentWriter
 from tests.streams.key_builders import COVERS, random_run, segment_of
 
 COUNT = 2500
@@ -39,6 +42,15 @@ def test_a_segment_may_hold_nothing(tmp_path: Path) -> None:
     segment = segment_of(tmp_path / "none.keys", random_run(0, seed=1))
 
     assert len(open_segment(segment.path, COVERS, segment.digest).run) == 0
+
+
+def test_no_file_is_begun_for_more_keys_than_its_places_can_count(tmp_path: Path) -> None:
+    """Places are 32 bits wide: what did not fit would be looked for where it is not."""
+    with pytest.raises(Stop, match="more partitions"):
+        SegmentWriter(tmp_path / "large.keys", KEYS_MAX + 1)
+
+    assert list(tmp_path.iterdir()) == []
+    assert np.uint32(KEYS_MAX) == KEYS_MAX
 
 
 DATA = [

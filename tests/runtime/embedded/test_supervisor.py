@@ -52,6 +52,18 @@ def test_parts_start_in_order_and_end_in_reverse(tmp_path: Path, make_part: Make
     ]
 
 
+def test_parts_that_start_together_are_all_waited_for(tmp_path: Path, make_part: MakePart) -> None:
+    """The second is started before the first is ready, and one that does not come up is told of all the same."""
+    events: list[tuple[str, str]] = []
+    slow = make_part("slow", f"time.sleep(1)\n{SERVE}")
+    with Supervisor(tmp_path, lambda kind, part, _detail: events.append((kind, part))) as supervisor:
+        supervisor.start([slow, make_part("quick", SERVE)], together=True)
+        assert events[:2] == [("starting", "slow"), ("starting", "quick")]
+        assert sorted(events[2:]) == [("ready", "quick"), ("ready", "slow")]
+        with pytest.raises(PartFailed, match="broken exited with 3"):
+            supervisor.start([make_part("broken", "sys.exit(3)"), make_part("other", SERVE)], together=True)
+
+
 def test_a_part_that_does_not_come_up_is_named_with_the_end_of_its_log(tmp_path: Path, make_part: MakePart) -> None:
     """Whoever starts the stack sees the reason without looking for it."""
     with (
