@@ -6,7 +6,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,9 @@ BASE_WITHIN_S = 180.0
 DRAIN_WITHIN_S = 180.0
 # Answers after which events may be stored although nobody said so.
 OPEN_ENDED = ("0", "500", "502", "503", "504")
+# As many as a worker has blocks under way at once. Each one more takes messages and blocks of its own, which cost the
+# same whatever they hold; only more than two workers need more.
+PARTITIONS = 2
 PROBE, PROBE_CUSTOMER = "bench-probe", "c-1"
 PROBE_CATALOG = f"""
 merchant: {{code: {PROBE}, name: Probe}}
@@ -160,7 +163,10 @@ def scene(clock: Clock, log: LogKind, merchants: int, say: Callable[[str], objec
         home = Path(folder) / "home"
         say("starting the stack")
         try:
-            with running_stack(own_settings(home, log)) as stack, connected(stack) as parts:
+            with (
+                running_stack(replace(own_settings(home, log), partitions=PARTITIONS)) as stack,
+                connected(stack) as parts,
+            ):
                 say(f"applying the catalog of {merchants:,} merchants")
                 keys = prepare_traffic(parts.books, parts.store, LoadPlan(merchants=merchants).traffic(1))
                 found = Scene(stack, parts, keys, open_probe(parts), clock, home, say)
