@@ -222,7 +222,7 @@ class Coalescer:
             return
         self.sequences[partition] += 1
         sequence = self.sequences[partition]
-        headers = envelope_headers(self.producer.bytes, sequence)
+        headers = envelope_headers(self.producer.bytes, sequence, value)
         yield Parcel(partition, self.producer.bytes, sequence, value, headers, on_settled=self.settled)
 
     def wrap(self, partition: int, events: pa.RecordBatch) -> Iterator[Parcel]:

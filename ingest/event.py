@@ -10,6 +10,8 @@ import pyarrow as pa
 import xxhash
 
 ENVELOPE_VERSION = b"1"
+# Of messages in the form of ``ingest.packed``; those before 2 are Arrow IPC streams, and stay so while they are small.
+PACKED_VERSION = b"2"
 HEADER_VERSION = "millrace-envelope"
 HEADER_PRODUCER = "millrace-producer"
 HEADER_SEQUENCE = "millrace-sequence"

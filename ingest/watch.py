@@ -116,7 +116,7 @@ class LogWatcher:
         journal, delivery = self.gateway.journal, self.gateway.delivery
         assert journal, "only a journal has entries"
         for entry, value in zip(entries, await journal.read(segment, entries), strict=True):
-            headers = envelope_headers(entry.producer, entry.sequence)
+            headers = envelope_headers(entry.producer, entry.sequence, value)
             delivery.ship(Parcel(entry.partition, entry.producer, entry.sequence, value, headers, entry=entry))
 
 
