@@ -55,7 +55,7 @@ def pack(events: pa.RecordBatch) -> bytes | None:
     texts = list(measured(columns, whole))
     counts, lengths = narrowed(np.diff(bounds)), narrowed(whole)
     numbers = [*halves(occurred_at), *halves(received_at), counts, lengths]
-    content = b"".join([*(memoryview(one) for one in numbers), *texts])
+    content = b"".join([*(one.data for one in numbers), *texts])
     if len(content) > UNPACKED_BYTES_MAX:
         return None
     head = HEAD.pack(MARK, len(events), count, sum(map(len, texts)), counts.itemsize, lengths.itemsize)
