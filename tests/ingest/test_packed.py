@@ -135,6 +135,7 @@ def test_no_changed_byte_goes_unseen(data: st.DataObject) -> None:
     assert caught.value.code == "envelope_unreadable"
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_no_bytes_raise_anything_else(rest: bytes) -> None:
     """Whatever stands behind the mark."""
