@@ -23,7 +23,7 @@ POINTS = ("p50", "p90", "p99", "p99.9", "p100")
 
 def measure(bench: Bench) -> Result:
     """With the hot merchant and probes, without it, and with single events."""
-    scene, seconds = bench.scene(), bench.options.seconds(30, 8)
+    scene, seconds = bench.scene(), bench.options.seconds(30, 6)
     rate = bench.line()["events_per_second"] / 2
     scene.say("waiting for the merges of what was streamed before")
     wait_for_merges(scene.parts.store)
