@@ -10,6 +10,7 @@ TEST_PROCESSES ?= 3
 LOTTERY_SEED ?= 1
 AGGREGATION_EVENTS ?= 3000000
 ARGS ?=
+SOURCES := api catalog clickhouse core ingest invoicing migrations rating runtime streams
 # What talks to a log, and can be given any.
 ON_KAFKA := tests/streams tests/ingest tests/runtime --ignore=tests/runtime/embedded
 .DEFAULT_GOAL := help
@@ -22,6 +23,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing packages into $(VENV) (once)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[embedded,dev]'
+	@# Many processes are started; each would read the sources anew where Python may not keep what it made of them.
+	@$(BIN)/python -m compileall -q $(SOURCES)
 	@touch $@
 
 install: $(VENV)/.installed ## install everything into .venv

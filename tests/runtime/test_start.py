@@ -1,4 +1,4 @@
-"""A process keeps the memory of its frames, because it says so before Polars is loaded."""
+"""A process keeps the memory of its frames, because it says so before Polars is loaded, and goes without pandas."""
 
 from __future__ import annotations
 
@@ -47,6 +47,23 @@ assert "polars" not in sys.modules
 sys.argv = ["millrace", "--help"]
 runtime.start.main()
 """
+# An array, a table read from Arrow's bytes and a frame, in a process of the command line.
+WITHOUT_PANDAS = """
+import sys
+import runtime.start
+
+sys.argv = ["millrace", "--help"]
+try:
+    runtime.start.main()
+except SystemExit:
+    pass
+import numpy as np, polars as pl, pyarrow as pa
+
+array = pa.array(["a", "b"])
+assert np.asarray(array).tolist() == ["a", "b"]
+assert pl.from_arrow(pa.table({"a": array})).to_arrow().column("a").to_pylist() == ["a", "b"]
+print([name for name, module in sys.modules.items() if name.startswith("pandas") and module is not None])
+"""
 
 
 def said(script: str, *arguments: str, **environment: str) -> str:
@@ -65,3 +82,8 @@ def test_later_frames_use_the_memory_of_earlier_ones() -> None:
 def test_the_command_line_says_so_before_polars_is_loaded(given: dict[str, str], found: str) -> None:
     """What the operator says of the allocator counts instead."""
     assert said(LOADED, **given).splitlines()[0] == found
+
+
+def test_arrow_does_not_load_pandas() -> None:
+    """It would take longer than most commands, and no command uses it."""
+    assert said(WITHOUT_PANDAS).splitlines()[-1] == "[]"
