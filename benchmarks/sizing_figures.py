@@ -39,7 +39,7 @@ class Costs:
     postgres_block_us: float = given(
         1_400.0, "CPU-µs a block", "derived: the line, 0.07 an event in blocks of some 20,000"
     )
-    log_bytes: float = given(60.0, "bytes an event on the log", "measured: decision 0023")
+    log_bytes: float = given(60.0, "bytes an event on the log", "measured: decision 0024")
     store_bytes: float = given(98.0, "bytes an event in ClickHouse", "measured: events 64, windows 34 (decision 0015)")
     key_memory_bytes: float = given(
         12.0, "bytes a key in the worker's memory", "derived: filter of 4 to 6, twice while it grows"

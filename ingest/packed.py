@@ -8,7 +8,7 @@
               lengths of all texts column by column, and their bytes in the same order
 
 Arrow says where each text begins, which differs from row to row and packs badly; lengths are often the same. Messages
-of events take half the bytes so (decision 0023), by which the log, a journal and the network are paid.
+of events take half the bytes so (decision 0024), by which the log, a journal and the network are paid.
 """
 
 from __future__ import annotations
