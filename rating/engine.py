@@ -62,7 +62,7 @@ def detail_of_lines(detail: Detail, lines: pl.DataFrame, prices: ReadPrices) -> 
     if prices.detailed.is_empty():
         return Detail(of_period=detail.of_period)
     by_detail = prices.of_rows.is_in(prices.detailed["price_number"].implode())
-    return detail.of(lines.filter(by_detail[lines["shared"]]))
+    return detail.of(lines.select("line", *LINE).filter(by_detail[lines["shared"]]))
 
 
 def refusals(prices: ReadPrices, detail: Detail | None) -> pl.DataFrame:
@@ -97,8 +97,10 @@ def told_detail(lines: pl.DataFrame, hashes: pl.DataFrame) -> pl.Series:
     """The hash of each line's detail; null where it has none."""
     if hashes.is_empty():
         return pl.Series("detail", [None], dtype=pl.String).new_from_index(0, lines.height)
-    # Joined to the numbers alone: a join of whole lines would copy all that they hold.
-    return lines.select("line").join(hashes, on="line", how="left", maintain_order="left")["detail"]
+    # Lines are numbered in their order, so that the first tells where each of them lies.
+    places = hashes["line"] - lines["line"][0]
+    nothing = pl.Series([None], dtype=pl.UInt32).new_from_index(0, lines.height)
+    return hashes["detail"].gather(nothing.scatter(places, pl.int_range(hashes.height, dtype=pl.UInt32, eager=True)))
 
 
 def measured(usage: pl.DataFrame, prices: pl.DataFrame) -> pl.DataFrame:
