@@ -68,10 +68,11 @@ class Detail:
             if (frame := getattr(self, name)) is not None and not frame.is_empty()
         }
         numbers = line_numbers(list(given.values()), lines) if given else []
-        found: dict[str, pl.DataFrame] = {}
-        for (name, frame), line in zip(given.items(), numbers, strict=True):
+        wanted = []
+        for frame, line in zip(given.values(), numbers, strict=True):
             own = frame.columns[len(LINE) :]
-            found[name] = frame.select(line, *own).drop_nulls("line").sort("line", *own)
+            wanted.append(frame.lazy().select(line, *own).drop_nulls("line").sort("line", *own))
+        found = dict(zip(given, pl.collect_all(wanted), strict=True))
         return Detail(**found, of_period=self.of_period)
 
     def between(self, first: int, last: int) -> Detail:
@@ -113,7 +114,7 @@ def line_numbers(frames: list[pl.DataFrame], lines: pl.DataFrame) -> list[pl.Ser
     Rows of a line mostly lie together, and are looked up together.
     """
     begins = reduce(or_, (pl.col(name) != pl.col(name).shift() for name in LINE)).fill_null(value=True)
-    are_first = [frame.select(begins).to_series() for frame in frames]
+    are_first = [found.to_series() for found in pl.collect_all(frame.lazy().select(begins) for frame in frames)]
     runs = pl.concat(frame.select(LINE).filter(first) for frame, first in zip(frames, are_first, strict=True))
     # A number is found in half the time that two texts take. Where hashes meet by chance, the texts differ.
     keys = lines.select("line", line_hash().alias("hash"), **{f"{name}_of_line": name for name in LINE})
