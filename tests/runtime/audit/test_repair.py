@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from time import sleep
 
 import pytest
 from sqlalchemy import Engine, insert, select, text
 
-from core.clock import SystemClock
 from core.db import transaction
 from runtime.audit.mended import Mended
-from runtime.audit.read_rows import BLOCKS_AT_ONCE
 from runtime.audit.repair import repair
 from runtime.audit.repair_ledger import Mending, begin_repairs
-from runtime.audit.rewrite import Stores, delete_rows
 from runtime.audit.run import AuditParts, audit
 from runtime.embedded.endpoints import Endpoints
 from runtime.watcher import Watcher
-from streams.retry import Retry, RetryPolicy
 from streams.rows import EVENTS, TABLES, UNIQUES, WINDOWS
 from streams.tables import stream_blocks
 from tests.runtime.audit.small_blocks import Topic, copied, tell
@@ -301,11 +296,3 @@ def test_no_generation_is_used_twice_where_holes_were_filled(books: Engine) -> N
         1,
     ]
     assert begin(Mending("hole", (1, 0, 3), 6), Mending("windows", (1, 0, 20), 29)) == [4, 2]
-
-
-def test_as_many_blocks_as_are_named_at_once_fit_into_a_question(books: Engine, store: WatchedStore) -> None:
-    """However far a log has come, and whatever partitions they are of."""
-    stores = Stores(books, store, "topic", Retry(RetryPolicy(), SystemClock(), sleep))
-    places = [(1, number % 60, 10**17 + number) for number in range(BLOCKS_AT_ONCE + 1)]
-    delete_rows(stores, EVENTS, places)
-    assert store.asked == ["delete", "delete"]
