@@ -25,6 +25,7 @@ BEGIN: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 END: Final = b"\xff\xff"
 
 BINARY: Final = pa.large_binary()
+LENGTH: Final = ">i4"
 NULL_LENGTH: Final = -1
 EPOCH_US: Final = 946_684_800_000_000
 WIDTHS: Final = ((SmallInteger, pl.Int16(), ">i2"), (BigInteger, pl.Int64(), ">i8"), (Integer, pl.Int32(), ">i4"))
@@ -36,6 +37,8 @@ THIRD: Final = 10**12
 GROUP, GROUP_DIGITS, GROUPS, GROUPS_A_THIRD = 10_000, 4, 10, 3
 NEGATIVE: Final = 0x4000
 Flags = npt.NDArray[np.bool_]
+# How a value of each row is written, for numpy, and the values, or one for all rows.
+Even = tuple[Any, Any]
 
 
 def binary_rows(frame: pl.DataFrame, columns: Sequence[Column[Any]]) -> memoryview:
@@ -44,55 +47,75 @@ def binary_rows(frame: pl.DataFrame, columns: Sequence[Column[Any]]) -> memoryvi
     They stand between BEGIN and END, and as many times as there are parts. A value that its column has no room for
     stops us, but for texts: Postgres looks into those.
     """
-    count = np.full((frame.height, 1), len(columns), dtype=">i2")
-    pieces = [of_bytes(count, None)]
+    # What is as long in every row is gathered, over columns, until something else comes between: there is less to join.
+    even: list[Even] = [(">i2", len(columns))]
+    pieces: list[Any] = []
     for column in columns:
-        pieces += field(frame[column.name], column)
+        evenly, uneven = field(frame[column.name], column)
+        even += evenly
+        if uneven is not None:
+            pieces += (laid(even, frame.height), uneven)
+            even = []
+    pieces += [laid(even, frame.height)] if even else []
     rows = pc.binary_join_element_wise(*pieces, pa.scalar(b"", BINARY))
     return memoryview(rows.buffers()[2])[: pc.sum(pc.binary_length(rows)).as_py() or 0]
 
 
-def field(values: pl.Series, column: Column[Any]) -> tuple[Any, Any]:
-    """Lengths and values of a column, as two arrays of bytes."""
-    kind, is_null = column.type, values.is_null().to_numpy() if values.null_count() else None
+def field(values: pl.Series, column: Column[Any]) -> tuple[list[Even], Any]:
+    """Lengths and values of a column: what is as long in every row, and the bytes that are not, or nothing."""
+    kind, nulls = column.type, values.null_count()
+    if nulls == len(values):
+        return [(LENGTH, NULL_LENGTH)], None
+    is_null = values.is_null().to_numpy() if nulls else None
     if isinstance(kind, Text | JSON):
         return of_texts(JSONB_VERSION + values if isinstance(kind, JSONB) else values, is_null)
     if isinstance(kind, DateTime):
         assert isinstance(values.dtype, pl.Datetime) and values.dtype.time_zone, f"{column} has instants"
         since = values.dt.epoch("us").fill_null(EPOCH_US).to_numpy() - EPOCH_US
-        return of_size(since.astype(">i8"), is_null)
+        return of_size(since, ">i8", is_null)
     if isinstance(kind, Numeric):
-        return of_size(digits(values, kind.scale or 0), is_null)
+        return of_size(digits(values, kind.scale or 0), ">i2", is_null)
     width, written = next((width, written) for whole, width, written in WIDTHS if isinstance(kind, whole))
-    return of_size(values.cast(width).fill_null(0).to_numpy().astype(written), is_null)
+    return of_size(values.cast(width).fill_null(0).to_numpy(), written, is_null)
 
 
-def of_texts(values: pl.Series, is_null: Flags | None) -> tuple[Any, Any]:
-    """Texts in UTF-8."""
-    texts = values.cast(pl.String).fill_null("").to_arrow().cast(BINARY)
-    return lengths(pc.binary_length(texts).to_numpy(), is_null), texts
+def of_texts(values: pl.Series, is_null: Flags | None) -> tuple[list[Even], Any]:
+    """Texts in UTF-8; one that all rows share is as long in every row."""
+    said = values.cast(pl.String)
+    if is_null is None and said[0] == said[-1] and (said == said[0]).all():
+        shared: bytes = said[0].encode()
+        return [(LENGTH, len(shared)), (f"V{len(shared)}", np.void(shared))] if shared else [(LENGTH, 0)], None
+    texts = said.fill_null("").to_arrow().cast(BINARY)
+    return [(LENGTH, lengths(pc.binary_length(texts).to_numpy(), is_null))], texts
 
 
-def of_size(values: npt.NDArray[Any], is_null: Flags | None) -> tuple[Any, Any]:
-    """Values that are all of one size, row by row."""
-    rows = values.reshape(len(values), -1)
-    return lengths(np.full(len(rows), rows.nbytes // max(len(rows), 1)), is_null), of_bytes(rows, is_null)
-
-
-def lengths(values: npt.NDArray[Any], is_null: Flags | None) -> Any:
-    """What stands before each value."""
-    told = values if is_null is None else np.where(is_null, NULL_LENGTH, values)
-    return of_bytes(told.astype(">i4").reshape(-1, 1), None)
-
-
-def of_bytes(rows: npt.NDArray[Any], is_null: Flags | None) -> Any:
-    """Rows of as many bytes each; those of nulls are left empty."""
-    size = rows.itemsize * rows.shape[1]
+def of_size(values: npt.NDArray[Any], written: str, is_null: Flags | None) -> tuple[list[Even], Any]:
+    """Values that are all of one size, row by row; among nulls they are not, for those have no bytes."""
+    inner = values.shape[1:]
+    size = np.dtype((written, inner)).itemsize
     if is_null is None:
-        ends, kept = np.arange(len(rows) + 1, dtype=np.int64) * size, rows
-    else:
-        ends, kept = np.concatenate([[0], np.cumsum(~is_null)]).astype(np.int64) * size, rows[~is_null]
-    return pa.LargeBinaryArray.from_buffers(BINARY, len(rows), [None, pa.py_buffer(ends), pa.py_buffer(kept)])
+        return [(LENGTH, size), ((written, inner), values)], None
+    kept = values[~is_null].astype(written).reshape(-1, *inner)
+    ends = np.concatenate([[0], np.cumsum(~is_null)]).astype(np.int64) * size
+    return [(LENGTH, lengths(np.full(len(values), size), is_null))], of_bytes(kept, ends)
+
+
+def lengths(values: npt.NDArray[Any], is_null: Flags | None) -> npt.NDArray[Any]:
+    """What stands before each value."""
+    return values if is_null is None else np.where(is_null, NULL_LENGTH, values)
+
+
+def laid(even: Sequence[Even], height: int) -> Any:
+    """Values beside each other, row by row: of each how it is written, and those of the rows or one for all."""
+    rows = np.empty(height, dtype=np.dtype([(f"f{place}", written) for place, (written, _) in enumerate(even)]))
+    for place, (_, values) in enumerate(even):
+        rows[f"f{place}"] = values
+    return of_bytes(rows, np.arange(height + 1, dtype=np.int64) * rows.itemsize)
+
+
+def of_bytes(values: npt.NDArray[Any], ends: npt.NDArray[np.int64]) -> Any:
+    """The bytes of values, cut at their ends."""
+    return pa.LargeBinaryArray.from_buffers(BINARY, len(ends) - 1, [None, pa.py_buffer(ends), pa.py_buffer(values)])
 
 
 def digits(values: pl.Series, scale: int) -> npt.NDArray[np.int16]:

@@ -22,7 +22,8 @@ def add_overage(lines: pl.DataFrame) -> Worked:
         return lines, NO_STEPS
     said = pl.col("included_units").is_not_null()
     overage = cost(pl.col("over"), pl.col("over_finer"), units(pl.col("overage_unit_price")))
-    changed, own = changed_by(lines, said, plus(pl.col("worked"), overage))
+    shown = ("over", "over_finer", "overage_unit_price")
+    changed, own = changed_by(lines, said, plus(pl.col("worked"), overage), *shown)
     quantity = pl.col("over").reinterpret(dtype=QUANTITY)
     return changed, told(own, "overage", price="overage_unit_price", quantity=quantity, finer=pl.col("over_finer"))
 
@@ -32,7 +33,8 @@ def discount(lines: pl.DataFrame) -> Worked:
     if not said_by_any(lines, "discount"):
         return lines, NO_STEPS
     said = pl.col("discount").is_not_null()
-    changed, own = changed_by(lines, said, scaled(pl.col("worked"), whole(ONE) - units(pl.col("discount"))))
+    discounted = scaled(pl.col("worked"), whole(ONE) - units(pl.col("discount")))
+    changed, own = changed_by(lines, said, discounted, "discount")
     return changed, told(own, "discount_percent", price="discount")
 
 
@@ -42,7 +44,7 @@ def maximum(lines: pl.DataFrame) -> Worked:
         return lines, NO_STEPS
     most = product(units(pl.col("maximum")), whole(ONE))
     limited = pl.when(pl.col("worked") > most).then(most).otherwise(pl.col("worked"))
-    changed, own = changed_by(lines, pl.col("maximum").is_not_null(), limited)
+    changed, own = changed_by(lines, pl.col("maximum").is_not_null(), limited, "maximum")
     return changed, told(own, "maximum_amount", flat="maximum")
 
 
@@ -52,7 +54,7 @@ def minimum(lines: pl.DataFrame) -> Worked:
         return lines, NO_STEPS
     least = product(units(pl.col("minimum")), whole(ONE))
     filled = pl.when(pl.col("worked") < least).then(least).otherwise(pl.col("worked"))
-    changed, own = changed_by(lines, pl.col("minimum").is_not_null(), filled)
+    changed, own = changed_by(lines, pl.col("minimum").is_not_null(), filled, "minimum")
     return changed, told(own, "minimum_amount", flat="minimum")
 
 
@@ -64,7 +66,7 @@ def overage_factor(lines: pl.DataFrame) -> Worked:
     above = minus(pl.col("worked"), committed)
     charged = plus(committed, scaled(above, units(pl.col("overage_factor"))))
     worked = pl.when(above.is_null() | (above > 0)).then(charged).otherwise(pl.col("worked"))
-    changed, own = changed_by(lines, said, worked)
+    changed, own = changed_by(lines, said, worked, "overage_factor")
     return changed, told(own, "commitment_overage", price="overage_factor")
 
 
@@ -83,14 +85,20 @@ def to_currency(lines: pl.DataFrame) -> Worked:
     if not said_by_any(lines, "conversion_rate"):
         return lines, NO_STEPS
     said = pl.col("conversion_rate").is_not_null()
-    changed, own = changed_by(lines, said, scaled(pl.col("worked"), units(pl.col("conversion_rate"))))
+    changed, own = changed_by(
+        lines, said, scaled(pl.col("worked"), units(pl.col("conversion_rate"))), "conversion_rate"
+    )
     return changed, told(own, "pricing_unit", price="conversion_rate")
 
 
-def changed_by(lines: pl.DataFrame, said: pl.Expr, worked: pl.Expr) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The lines with the amounts that a step makes; and those whose price says this, with what was ``before``."""
+def changed_by(lines: pl.DataFrame, said: pl.Expr, worked: pl.Expr, *shown: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The lines with the amounts that a step makes; and those whose price says this, with what was ``before``.
+
+    Of the latter only what the step needs is there, and the columns that are ``shown``.
+    """
     places = lines.select(said.arg_true()).to_series()
-    own = lines[places].with_columns(before=pl.col("worked"), worked=worked)
+    needed = dict.fromkeys(("line", "worked", *worked.meta.root_names(), *shown))
+    own = lines.select(list(needed))[places].with_columns(before=pl.col("worked"), worked=worked)
     return lines.with_columns(lines["worked"].clone().scatter(places, own["worked"])), own
 
 

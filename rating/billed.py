@@ -30,7 +30,7 @@ OWNER_PERIODS: Final[Schema] = dict.fromkeys(("merchant_id", "customer_id", "met
 # An adjustment says what the whole period came to, so that the last one says all.
 QUERY = """
     SELECT c.merchant_id, c.subscription_id, c.customer_id, c.subject, c.plan, c.price_id, c.meter_id, c.meter,
-        c.aggregation, c.model, c.price::text, c.currency,
+        c.aggregation, c.model, p.price::text, c.currency,
         (extract(epoch FROM c.period_start) * 1000000)::bigint, (extract(epoch FROM c.period_end) * 1000000)::bigint,
         c.period, c.catalog_version, coalesce(a.sequence, 0),
         (extract(epoch FROM coalesce(a.cutoff, c.cutoff)) * 1000000)::bigint,
@@ -40,6 +40,7 @@ QUERY = """
     JOIN subscriptions AS s ON s.merchant_id = o.merchant_id AND s.customer_id = o.customer_id
     JOIN charge_lines AS c ON c.period = o.period AND c.subscription_id = s.subscription_id
         AND c.meter_id = o.meter_id AND c.parked_reason IS NULL
+    JOIN charge_prices AS p ON p.run_id = c.run_id AND p.price_number = c.price_number
     LEFT JOIN LATERAL (
         SELECT sequence, cutoff, new_quantity, new_amount FROM charge_adjustments AS l
         WHERE l.for_period = c.period AND l.subscription_id = c.subscription_id AND l.price_id = c.price_id

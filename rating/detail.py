@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
+from itertools import accumulate
+from operator import or_
 from typing import Final
 
 import polars as pl
@@ -38,6 +41,7 @@ USAGE_BUCKETS: Final[Schema] = {
     "buckets": pl.Int64(),
     "value": QUANTITY,
 }
+DETAIL: Final = {"events": USAGE_EVENTS, "groups": USAGE_GROUPS, "buckets": USAGE_BUCKETS}
 LINE: Final = ("subscription_id", "price_id")
 # What stands between the entries under the hash.
 SEPARATOR: Final = "\x1e"
@@ -58,23 +62,18 @@ class Detail:
 
     def of(self, lines: pl.DataFrame) -> Detail:
         """The same by line instead of by subscription and price, in an order that is the same in every run."""
-        keys = lines.select("line", line_hash().alias("hash"), **{f"{name}_of_line": name for name in LINE})
-        same = [pl.col(name) == pl.col(f"{name}_of_line") for name in LINE]
-
-        def by_line(frame: pl.DataFrame | None, schema: Schema) -> pl.DataFrame | None:
-            if frame is None or frame.is_empty():
-                return None
-            own = list(schema)[len(LINE) :]
-            # A number is found in half the time that two texts take. Where hashes meet by chance, the texts differ.
-            found = checked(frame, schema).with_columns(line_hash().alias("hash")).join(keys, on="hash").filter(same)
-            return found.select("line", *own).sort("line", *own)
-
-        return Detail(
-            by_line(self.events, USAGE_EVENTS),
-            by_line(self.groups, USAGE_GROUPS),
-            by_line(self.buckets, USAGE_BUCKETS),
-            self.of_period,
-        )
+        given = {
+            name: checked(frame, schema)
+            for name, schema in DETAIL.items()
+            if (frame := getattr(self, name)) is not None and not frame.is_empty()
+        }
+        numbers = line_numbers(list(given.values()), lines) if given else []
+        wanted = []
+        for frame, line in zip(given.values(), numbers, strict=True):
+            own = frame.columns[len(LINE) :]
+            wanted.append(frame.lazy().select(line, *own).drop_nulls("line").sort("line", *own))
+        found = dict(zip(given, pl.collect_all(wanted), strict=True))
+        return Detail(**found, of_period=self.of_period)
 
     def between(self, first: int, last: int) -> Detail:
         """What there is of some lines, of a detail by line."""
@@ -107,6 +106,25 @@ class Detail:
         texts = every if every["line"].n_unique() == every.height else joined(every)
         hashed = plh.col("text").chash.sha2_256() if texts.height else pl.col("text")
         return texts.select("line", detail=hashed)
+
+
+def line_numbers(frames: list[pl.DataFrame], lines: pl.DataFrame) -> list[pl.Series]:
+    """The ``line`` of each row of the frames, null where it has none.
+
+    Rows of a line mostly lie together, and are looked up together.
+    """
+    begins = reduce(or_, (pl.col(name) != pl.col(name).shift() for name in LINE)).fill_null(value=True)
+    are_first = [found.to_series() for found in pl.collect_all(frame.lazy().select(begins) for frame in frames)]
+    runs = pl.concat(frame.select(LINE).filter(first) for frame, first in zip(frames, are_first, strict=True))
+    # A number is found in half the time that two texts take. Where hashes meet by chance, the texts differ.
+    keys = lines.select("line", line_hash().alias("hash"), **{f"{name}_of_line": name for name in LINE})
+    hashed = runs.with_row_index("run").with_columns(line_hash().alias("hash")).join(keys, on="hash")
+    found = hashed.filter(pl.col(name) == pl.col(f"{name}_of_line") for name in LINE)
+    of_run = pl.Series("line", [None], dtype=pl.UInt32).new_from_index(0, runs.height)
+    of_run = of_run.scatter(found["run"], found["line"])
+    numbers = of_run.gather(pl.concat(are_first).cum_sum() - 1)
+    ends = accumulate(frame.height for frame in frames)
+    return [numbers[end - frame.height : end] for frame, end in zip(frames, ends, strict=True)]
 
 
 def joined(texts: pl.DataFrame) -> pl.DataFrame:

@@ -5,9 +5,10 @@ Nothing here knows a clock, a database or a single subscription; preview, dry ru
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from math import ceil
-from typing import Final
+from typing import Final, TypeVar
 
 import polars as pl
 
@@ -17,9 +18,12 @@ from rating.detail import LINE, Detail, line_hash
 from rating.fingerprint import input_hash, shared_hash
 from rating.inputs import DUE_PRICES, USAGE
 from rating.priced import lines_of, problems
-from rating.shared import shared_by
+from rating.shared import Shared, shared_by
 from rating.steps import work_out
 from rating.terms import NONE_REFUSED, PRICE, REFUSED, ReadPrices, read_prices
+
+First = TypeVar("First")
+Second = TypeVar("Second")
 
 OVERFLOW: Final = "the amount does not fit 14 digits before the point; nothing was rounded or cut"
 
@@ -39,13 +43,13 @@ def rate(usage: pl.DataFrame, prices: pl.DataFrame, detail: Detail | None = None
     ``detail`` has usage by event, by group and by bucket for the prices that charge by them; without it their lines are
     parked. Lines of prices that no period owes when it has ended are parked unless they are tried out.
     """
-    shared = shared_by(checked(prices, DUE_PRICES))
-    read = read_prices(shared.rows)
-    lines = measured(checked(usage, USAGE), prices).hstack([shared.numbers.alias("shared")])
+    due, used = checked(prices, DUE_PRICES), checked(usage, USAGE)
+    is_small = due.height <= LINES_ALONE
+    (shared, read, found), lines = both(lambda: known_of(due, detail), lambda: measured(used, due), in_turn=is_small)
+    lines = lines.hstack([shared.numbers.alias("shared")])
     known = shared.rows.select(shared_hash=shared_hash()).hstack([read.of_rows])
-    found = Detail() if detail is None else detail_of_lines(detail, lines, read)
     reasons = refusals(read, detail)
-    if lines.height <= LINES_ALONE:
+    if is_small:
         return rate_lines(lines, known, read, found, reasons)
     cores = pl.thread_pool_size()
     rounds = ceil(lines.height / (cores * LINES_TOGETHER))
@@ -57,12 +61,28 @@ def rate(usage: pl.DataFrame, prices: pl.DataFrame, detail: Detail | None = None
         return pl.concat(parts)
 
 
-def detail_of_lines(detail: Detail, lines: pl.DataFrame, prices: ReadPrices) -> Detail:
+def both(first: Callable[[], First], second: Callable[[], Second], *, in_turn: bool) -> tuple[First, Second]:
+    """What two functions answer that need nothing of each other, one on another core unless they are asked in turn."""
+    if in_turn:
+        return first(), second()
+    with ThreadPoolExecutor(1) as thread:
+        beside = thread.submit(second)
+        return first(), beside.result()
+
+
+def known_of(prices: pl.DataFrame, detail: Detail | None) -> tuple[Shared, ReadPrices, Detail]:
+    """What can be said of lines without their quantities: what they share, what their prices say, and their detail."""
+    shared = shared_by(prices)
+    read = read_prices(shared.rows)
+    return shared, read, Detail() if detail is None else detail_of_lines(detail, prices, read, shared.numbers)
+
+
+def detail_of_lines(detail: Detail, prices: pl.DataFrame, read: ReadPrices, shared: pl.Series) -> Detail:
     """The detail of lines whose price goes by it. What there is of others does not determine them, nor their hash."""
-    if prices.detailed.is_empty():
+    if read.detailed.is_empty():
         return Detail(of_period=detail.of_period)
-    by_detail = prices.of_rows.is_in(prices.detailed["price_number"].implode())
-    return detail.of(lines.filter(by_detail[lines["shared"]]))
+    by_detail = read.of_rows.is_in(read.detailed["price_number"].implode())
+    return detail.of(prices.select(LINE).with_row_index("line").filter(by_detail[shared]))
 
 
 def refusals(prices: ReadPrices, detail: Detail | None) -> pl.DataFrame:
@@ -97,8 +117,10 @@ def told_detail(lines: pl.DataFrame, hashes: pl.DataFrame) -> pl.Series:
     """The hash of each line's detail; null where it has none."""
     if hashes.is_empty():
         return pl.Series("detail", [None], dtype=pl.String).new_from_index(0, lines.height)
-    # Joined to the numbers alone: a join of whole lines would copy all that they hold.
-    return lines.select("line").join(hashes, on="line", how="left", maintain_order="left")["detail"]
+    # Lines are numbered in their order, so that the first tells where each of them lies.
+    places = hashes["line"] - lines["line"][0]
+    nothing = pl.Series([None], dtype=pl.UInt32).new_from_index(0, lines.height)
+    return hashes["detail"].gather(nothing.scatter(places, pl.int_range(hashes.height, dtype=pl.UInt32, eager=True)))
 
 
 def measured(usage: pl.DataFrame, prices: pl.DataFrame) -> pl.DataFrame:

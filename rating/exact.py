@@ -139,6 +139,15 @@ def sums_by_line(rows: pl.DataFrame, names: Sequence[str], *more: pl.Expr) -> pl
     return totals.drop(f"{name}.{part}" for name in halved for part in HALVES)
 
 
+def sums_of_runs(numbers: pl.Series, lengths: pl.Series) -> pl.Series:
+    """The sums of integers that lie together, each of so many as ``lengths`` say; of a column that ``adds_up`` only.
+
+    A ``group_by`` takes three times as long.
+    """
+    up_to = numbers.cum_sum().gather(lengths.cum_sum() - 1)
+    return up_to - up_to.shift(1, fill_value=0)
+
+
 def scaled(left: pl.Expr, right: pl.Expr, divisor: int = 10**QUANTITY_SCALE) -> pl.Expr:
     """``left x right / divisor`` of integers, halves away from zero; null where it does not fit. ``divisor`` is even.
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from rating.detail import Detail
-from rating.exact import small, sums_by_line
+from rating.exact import adds_up, small, sums_by_line, sums_of_runs
 from rating.models import MODELS
 from rating.quantity_steps import as_lines, in_parts
 from rating.shapes import EVENT_LINES, GROUP_LINES, NO_STEPS, Model, completed
@@ -46,8 +46,18 @@ def prepared(lines: pl.DataFrame, prices: ReadPrices, before: Sequence[Step]) ->
 
 def with_amounts(lines: pl.DataFrame, steps: pl.DataFrame) -> pl.DataFrame:
     """Lines with what their STEPS come to, as ``worked``; there may be steps of others."""
-    own = steps.select("line", "amount").join(lines, on="line", how="semi")
-    return lines.join(totals_of(own), on="line", how="left", maintain_order="left")
+    own = steps.select("line", "amount").filter(are_among(steps["line"], lines["line"]))
+    totals = totals_of(own).select("line", "worked")
+    if totals["line"].equals(lines["line"]):
+        return lines.hstack([totals["worked"]])
+    return lines.join(totals, on="line", how="left", maintain_order="left")
+
+
+def are_among(numbers: pl.Series, wanted: pl.Series) -> pl.Series:
+    """Which numbers of lines or prices are wanted. They are looked up by place, in a third of the time of a join."""
+    most = max((largest for one in (numbers, wanted) if isinstance(largest := one.max(), int)), default=0)
+    is_wanted = pl.Series([False]).new_from_index(0, most + 1).scatter(wanted, values=True)
+    return is_wanted.gather(numbers)
 
 
 def in_turn(lines: pl.DataFrame, steps: Sequence[Step]) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -130,7 +140,12 @@ def totals_of(steps: pl.DataFrame) -> pl.DataFrame:
     A sum that does not fit is null.
     """
     ordered = steps if steps["line"].flags["SORTED_ASC"] else steps.select("line", "amount").sort("line")
-    return sums_by_line(ordered, ["amount"], pl.len().alias("length")).rename({"amount": "worked"})
+    if not adds_up(ordered["amount"]):
+        return sums_by_line(ordered, ["amount"], pl.len().alias("length")).rename({"amount": "worked"})
+    runs = ordered["line"].rle().struct
+    line, length = runs.field("value").set_sorted(), runs.field("len")
+    worked = sums_of_runs(ordered["amount"], length)
+    return pl.DataFrame([line.alias("line"), worked.alias("worked"), length.alias("length")])
 
 
 def replaced(totals: pl.DataFrame, adjusted: pl.DataFrame) -> pl.DataFrame:

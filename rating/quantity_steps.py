@@ -96,11 +96,11 @@ def round_quantity(lines: pl.DataFrame) -> Worked:
     """Round to the places that the price sells in."""
     if not said_by_any(lines, "round_mode"):
         return lines, NO_STEPS
-    exact = lines.with_columns(left=whole(0))
-    said = exact.filter(pl.col("round_mode").is_not_null())
+    places = lines.select(pl.col("round_mode").is_not_null().arg_true()).to_series()
+    said = lines.select("line", "sign", "whole_part", "finer", "round_mode", "round_unit", left=whole(0))[places]
     rounded = rounded_to(said, "round_mode", "round_unit")
-    rest = exact.filter(pl.col("round_mode").is_null())
-    return pl.concat([rounded, rest]).drop("left").sort("line"), told(rounded, "round_quantity")
+    parts = [lines[name].clone().scatter(places, rounded[name]) for name in ("whole_part", "finer")]
+    return lines.with_columns(parts), told(rounded, "round_quantity")
 
 
 def take_free_units(lines: pl.DataFrame) -> Worked:

@@ -16,7 +16,7 @@ from rating.adjustment import ADJUSTMENTS
 from rating.charge import CHARGE_LINES, tiers_json
 from rating.completeness import Gap, gaps_json
 from rating.freeze import Freeze
-from rating.tables import charge_adjustments, charge_lines, rating_runs
+from rating.tables import charge_adjustments, charge_lines, charge_prices, rating_runs
 
 
 def record_claims(
@@ -46,8 +46,9 @@ def record_claims(
 
 
 def record_lines(connection: Connection, period: str, lines: pl.DataFrame, runs: Mapping[str, str]) -> None:
-    """Copy the charge lines of runs (by merchant) and end the runs; raises ``Stop`` if one of them is not open.
+    """Copy the charge lines of runs (by merchant) with their prices, and end the runs.
 
+    Raises ``Stop`` if one of the runs is not open.
     What was parked before has been rated again: its lines give way to the new ones.
     """
     ended = connection.execute(
@@ -63,8 +64,21 @@ def record_lines(connection: Connection, period: str, lines: pl.DataFrame, runs:
             columns.merchant_id.in_(list(runs)), columns.period == period, columns.parked_reason.is_not(None)
         )
     )
-    copy_rows(connection, charge_lines, checked(lines, CHARGE_LINES), tiers=tiers_json(pl.col("tiers")))
+    numbered = with_price_numbers(checked(lines, CHARGE_LINES))
+    copy_rows(connection, charge_prices, numbered.filter(is_first_with_price()).select(list(charge_prices.c.keys())))
+    copy_rows(connection, charge_lines, numbered.drop("price"), tiers=tiers_json(pl.col("tiers")))
     record_spans(connection, lines)
+
+
+def with_price_numbers(lines: pl.DataFrame) -> pl.DataFrame:
+    """CHARGE_LINES with ``price_number``, the place of the first line of the same run and price."""
+    places = lines.select("run_id", "price", place=pl.int_range(pl.len()))
+    return lines.with_columns(places.select(price_number=pl.first("place").over("run_id", "price")))
+
+
+def is_first_with_price() -> pl.Expr:
+    """Of the lines that share a price in a run, the first."""
+    return pl.col("price_number") == pl.int_range(pl.len())
 
 
 def record_spans(connection: Connection, lines: pl.DataFrame) -> None:

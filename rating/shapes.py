@@ -37,7 +37,7 @@ LINES: Final[Schema] = {
     "finer": pl.Int64(),
 }
 
-# What a model by event is given: each line with its events in their order; one of nulls where there are none.
+# What a model by event is given: each line with its events together, in their order; one of nulls where there are none.
 EVENT_LINES: Final[Schema] = {
     "line": pl.UInt32(),
     "price_number": pl.UInt32(),

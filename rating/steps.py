@@ -25,12 +25,22 @@ from typing import Final
 import polars as pl
 
 from rating.amount_steps import add_overage, discount, maximum, minimum, overage_factor, to_currency, true_up
-from rating.before_after import ADJUSTMENT_TERMS
 from rating.buckets import after_buckets, only_committed, price_buckets
 from rating.detail import Detail, told_inputs
 from rating.exact import ONE, UNITS, as_amount, product, units, whole
 from rating.pack import pack_steps
-from rating.priced import Step, by_line, charged, in_turn, prepared, price, replaced, totals_of, with_amounts
+from rating.priced import (
+    Step,
+    are_among,
+    by_line,
+    charged,
+    in_turn,
+    prepared,
+    price,
+    replaced,
+    totals_of,
+    with_amounts,
+)
 from rating.quantity_steps import as_lines, convert_units, round_quantity, split_included, take_free_units
 from rating.terms import ReadPrices
 
@@ -41,7 +51,8 @@ AFTER_COMMITMENT: Final[tuple[Step, ...]] = (overage_factor, true_up, to_currenc
 IN_BUCKET: Final[tuple[Step, ...]] = (add_overage,)
 IN_BUCKET_COMMITMENT: Final[tuple[Step, ...]] = (overage_factor, true_up)
 AFTER_BUCKETS: Final[tuple[Step, ...]] = (discount, maximum, minimum)
-ADJUSTED: Final = ["line", "worked", *ADJUSTMENT_TERMS]
+# What is asked of a line after its commitment is known.
+ADJUSTED: Final = ["line", "price_number", "worked", "overage_factor", "true_up", "commitment_per", "conversion_rate"]
 
 
 def work_out(
@@ -54,7 +65,7 @@ def work_out(
     """
     plain, parts, adjusted = known, [], pl.DataFrame()
     if not prices.adjustments.is_empty():
-        plain = known.join(prices.adjustments, on="price_number", how="anti", maintain_order="left")
+        plain = known.filter(~are_among(known["price_number"], prices.adjustments["price_number"]))
     if not hashes.is_empty():
         charged_all = known.height == lines.height
         told = hashes if charged_all else hashes.join(known, on="line", how="semi", maintain_order="left")
@@ -86,12 +97,12 @@ def with_adjustments(
     committed = commitments(prices)
     by_bucket = pl.col("bucket").is_not_null()
     terms, bucket_terms = prices.adjustments.filter(~by_bucket), prices.adjustments.filter(by_bucket)
-    whole_period = known.join(terms, on="price_number", how="semi", maintain_order="left")
+    whole_period = known.filter(are_among(known["price_number"], terms["price_number"]))
     adjusted, told_before = prepared(whole_period, prices, BEFORE_PRICE)
     steps = charged(pl.concat([plain, as_lines(adjusted)]), prices, detail)
     adjusted, told_after = in_turn(with_amounts(adjusted, steps), AFTER_PRICE)
     found, parts = [adjusted.select(ADJUSTED)], [told_before, steps, told_after]
-    bucketed = known.join(bucket_terms, on="price_number", how="semi", maintain_order="left")
+    bucketed = known.filter(are_among(known["price_number"], bucket_terms["price_number"]))
     if not bucketed.is_empty():
         order = {"before": BEFORE_PRICE, "after": IN_BUCKET, "committed": IN_BUCKET_COMMITMENT}
         summed = after_buckets(price_buckets(bucketed, prices, detail, committed, **order), AFTER_BUCKETS)

@@ -73,7 +73,8 @@ charge_lines = Table(
     # Unrounded; null when the line is parked.
     Column("amount", Numeric(38, 24), nullable=True),
     Column("tiers", JSON, nullable=False),
-    Column("price", JSON, nullable=False),
+    # Which of the run's prices.
+    Column("price_number", Integer, nullable=False),
     Column("events", BigInteger, nullable=False),
     Column("windows", BigInteger, nullable=False),
     Column("input_hash", Text, nullable=False),
@@ -83,6 +84,17 @@ charge_lines = Table(
     CheckConstraint("period_start < period_end", name="period_has_length"),
     CheckConstraint("(amount is null) = (parked_reason is not null)", name="amount_or_reason"),
     Index("ix_charge_lines_parked", "merchant_id", "period", postgresql_where=text("parked_reason is not null")),
+)
+
+# The prices by which the lines of a run were charged. Thousands of lines share one, so that each text is written once a
+# run, in the transaction that writes the lines; ``price_number`` is the place of the first line with it.
+charge_prices = Table(
+    "charge_prices",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("price_number", Integer, primary_key=True, autoincrement=False),
+    Column("merchant_id", Text, nullable=False),
+    Column("price", JSON, nullable=False),
 )
 
 # What a period that was billed came to later, as differences: each row says what had been billed until then, what the

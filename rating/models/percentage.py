@@ -65,7 +65,7 @@ def charge_whole(lines: pl.DataFrame) -> pl.DataFrame:
 
 def charge_events(events: pl.DataFrame, terms: pl.DataFrame) -> pl.DataFrame:
     """What was free, what paid, and what minimum and maximum of the events added and took away."""
-    priced = fees(free_parts(in_order(events.join(terms, on="price_number"))))
+    priced = fees(free_parts(in_order(events.join(terms, on="price_number", maintain_order="left"))))
     first = ("event_min", "event_max", "free_events", "free_amount", "rate", "fixed_fee")
     sums = sums_by_line(priced, SUMS, pl.sum("pays"), pl.first(*first)).with_columns(
         fixed=product(pl.col("pays").cast(UNITS) * whole(ONE), units(pl.col("fixed_fee")))
@@ -92,10 +92,26 @@ def in_order(events: pl.DataFrame) -> pl.DataFrame:
     used = events.with_columns(value=value.fill_null(whole(0)), counted=counted).with_columns(
         usage=pl.max_horizontal("value", whole(0))
     )
-    if not adds_up(used["usage"]):
-        high = (pl.col("usage") // whole(LIMB)).sum().over("line")
-        used = used.with_columns(usage=pl.when(high < whole(LIMB - 10**9)).then(pl.col("usage")))
+    if adds_up(used["usage"]):
+        return used.with_columns(running_sums(used["line"], used.select("usage", pl.col("counted").cast(pl.UInt32))))
+    high = (pl.col("usage") // whole(LIMB)).sum().over("line")
+    used = used.with_columns(usage=pl.when(high < whole(LIMB - 10**9)).then(pl.col("usage")))
     return used.with_columns(pl.col("usage", "counted").cum_sum().over("line").name.suffix("_sum"))
+
+
+def running_sums(line: pl.Series, numbers: pl.DataFrame) -> list[pl.Series]:
+    """The sums up to and with each row of its line, whose rows lie together; of columns that add up.
+
+    A window takes four times as long.
+    """
+    lengths, run = line.rle().struct.field("len"), line.rle_id()
+    first = lengths.cum_sum() - lengths
+    sums = []
+    for column in numbers:
+        total = column.cum_sum()
+        before = total.gather(first) - column.gather(first)
+        sums.append((total - before.gather(run)).alias(f"{column.name}_sum"))
+    return sums
 
 
 def free_parts(events: pl.DataFrame) -> pl.DataFrame:

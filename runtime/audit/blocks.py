@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
@@ -19,13 +19,18 @@ BLOCKS = text("""
     WHERE topic = :topic AND state = 'sealed' AND intended_at >= :since AND intended_at <= :cutoff
     ORDER BY incarnation, partition, first_offset
 """)
-ONE_BLOCK = text("""
+AT_PLACES = """
+    JOIN unnest(CAST(:incarnations AS integer[]), CAST(:partitions AS integer[]), CAST(:firsts AS bigint[]))
+        AS wanted(incarnation, partition, first_offset) USING (incarnation, partition, first_offset)
+"""
+SOME_BLOCKS = text(f"""
     SELECT incarnation, partition, first_offset, last_offset, catalog_version, intended_at, digest,
         received, stored, duplicates, conflicts, held, rejected, retractions, redelivered
-    FROM stream_blocks
-    WHERE topic = :topic AND state = 'sealed' AND incarnation = :incarnation AND partition = :partition
-        AND first_offset = :first
+    FROM stream_blocks {AT_PLACES} WHERE topic = :topic AND state = 'sealed'
+    ORDER BY incarnation, partition, first_offset
 """)
+# Incarnation, partition and first offset.
+Place = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +81,21 @@ def load_blocks(connection: Connection, scope: Scope) -> list[Block]:
     return [as_block(row) for row in connection.execute(BLOCKS, bound)]
 
 
-def load_block(connection: Connection, topic: str, incarnation: int, partition: int, first_offset: int) -> Block | None:
-    """One sealed block, if it is there."""
-    bound = {"topic": topic, "incarnation": incarnation, "partition": partition, "first": first_offset}
-    row = connection.execute(ONE_BLOCK, bound).one_or_none()
-    return None if row is None else as_block(row)
+def load_some(connection: Connection, topic: str, places: Sequence[Place]) -> list[Block]:
+    """Those of the blocks at some places that are sealed, in the order of the log."""
+    bound = {"topic": topic, **by_column(places)}
+    return [as_block(row) for row in connection.execute(SOME_BLOCKS, bound)]
+
+
+def by_column(places: Sequence[Place]) -> dict[str, list[int]]:
+    """Places as Postgres takes many of them at once."""
+    columns = zip(*places, strict=True) if places else ((), (), ())
+    return dict(zip(("incarnations", "partitions", "firsts"), map(list, columns), strict=True))
+
+
+def place_of_block(block: Block) -> Place:
+    """By what a block is found."""
+    return block.incarnation, block.partition, block.first_offset
 
 
 def as_block(row: Row[Any]) -> Block:

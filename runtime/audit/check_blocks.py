@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from clickhouse.client import UsageStore
 from core.errors import Stop, Transient
-from runtime.audit.blocks import Block, together
+from runtime.audit.blocks import Block, Place, place_of_block, together
 from runtime.audit.differ import Difference, events_behind, first_difference
 from runtime.audit.finding import Finding, Part, Repair
+from runtime.audit.keys_before import KeysBefore
 from runtime.audit.log import LogReader, LogSeen
 from runtime.audit.read_rows import Rows, read_rows, rows_of_block
-from runtime.audit.rebuild import block_again, digest_of_rows, known_before, windows_again
+from runtime.audit.rebuild import block_again, digest_of_rows, windows_again
 from runtime.audit.rebuild_corrected import Earlier, alone_from_events, alone_from_log, alone_in
 from streams.compiled import Compiled
 from streams.decode import Message
+from streams.key_index import KeyIndex
 from streams.rows import EVENTS
 
 ROWS_AT_ONCE = 200_000
@@ -63,28 +67,47 @@ class Rebuilt:
 def check_blocks(evidence: Evidence, blocks: list[Block]) -> Part:
     """Read every block's rows, and its messages where the log holds them; raises ``Transient``."""
     findings: list[Finding] = []
-    # Partitions in which an earlier block lost events, and with them the keys by which later ones are proved.
-    bereft: set[int] = set()
+    # Partitions in which an earlier block lost events, and with them the keys by which later ones are proved; or
+    # windows, which a fill reads.
+    bereft: dict[str, set[int]] = {"events_differ": set(), "windows_differ": set()}
     figures = {"blocks_checked": 0, "blocks_in_log": 0, "log_events": 0}
+    keys: dict[tuple[int, int], KeysBefore] = {}
     for some in together(blocks, ROWS_AT_ONCE):
         first = some[0]
         rows = read_rows(evidence.store, first.incarnation, first.partition, first.first_offset, some[-1].first_offset)
-        held = [block for block in some if evidence.log is not None and evidence.log.holds(block)]
-        messages = evidence.log.messages(held) if evidence.log is not None and held else []
+        messages = messages_of(evidence, some)
+        earlier = keys.setdefault((first.incarnation, first.partition), KeysBefore(evidence.store, first.partition))
         for block in some:
-            own = rows_of_block(rows, block.first_offset)
+            own, said = rows_of_block(rows, block.first_offset), messages.get(place_of_block(block))
             figures["blocks_checked"] += 1
             if digest_of_rows(own) != block.digest:
-                found = explain(evidence, block, own, keys_lost=block.partition in bereft)
-                findings.append(found)
-                if found.code == "events_differ":
-                    bereft.add(block.partition)
-            if block in held:
-                said = [m for m in messages if block.first_offset <= m.offset <= block.last_offset]
+                index = partial(earlier.before, block.intended_at, some[-1].intended_at)
+                from_log = partial(rebuilt_from_log, evidence, block, own, said, index)
+                lost = bereft["events_differ"] | (set() if block.received else bereft["windows_differ"])
+                findings.append(explain(evidence, block, own, from_log, waits=block.partition in lost))
+                bereft[findings[-1].code].add(block.partition)
+            if said is not None:
                 figures["blocks_in_log"] += 1
                 figures["log_events"] += sum(message.rows for message in said)
                 findings += unlike_log(block, said, own)
     return Part(findings, figures)
+
+
+def messages_of(evidence: Evidence, neighbours: Sequence[Block]) -> dict[Place, list[Message]]:
+    """The messages of those of a partition's neighbouring blocks that the log holds."""
+    held = [block for block in neighbours if evidence.log is not None and evidence.log.holds(block)]
+    return by_block(held, evidence.log.messages(held) if evidence.log is not None and held else [])
+
+
+def by_block(blocks: Sequence[Block], messages: Sequence[Message]) -> dict[Place, list[Message]]:
+    """The messages of each block of a partition, out of many in the order of the log."""
+    offsets = [message.offset for message in messages]
+    return {
+        place_of_block(block): list(
+            messages[bisect_left(offsets, block.first_offset) : bisect_right(offsets, block.last_offset)]
+        )
+        for block in blocks
+    }
 
 
 def unlike_log(block: Block, messages: list[Message], rows: Rows) -> Iterator[Finding]:
@@ -128,10 +151,12 @@ def count_by(names: list[str]) -> dict[str, int]:
     return counts
 
 
-def explain(evidence: Evidence, block: Block, rows: Rows, *, keys_lost: bool = False) -> Finding:
+def explain(
+    evidence: Evidence, block: Block, rows: Rows, from_log: Callable[[], Rebuilt | None], *, waits: bool
+) -> Finding:
     """Why a block's rows do not have the sealed digest: the first row that differs, and what would mend it.
 
-    ``keys_lost`` says that an earlier block of the partition must be mended before this one can be proved.
+    ``waits`` says that an earlier block of the partition must be mended before this one can be proved.
     """
     again = from_events(evidence, block, rows)
     if again.proved and again.difference is not None:
@@ -139,17 +164,20 @@ def explain(evidence: Evidence, block: Block, rows: Rows, *, keys_lost: bool = F
         behind = events_behind(again.difference, rows[EVENTS])
         merchant = str(again.difference.row["merchant_id"])
         return Finding("windows_differ", said, block.place, behind, merchant, "windows")
-    from_log = None if evidence.log is None else rebuilt_from_log(evidence, evidence.log, block, rows)
-    if from_log is None:
+    told = from_log()
+    if told is None:
         said = f"{block}: its {rows[EVENTS].num_rows} events are not those sealed, and the log no longer holds them"
         return Finding("events_differ", said, block.place)
-    if from_log.difference is None:
+    if told.difference is None and waits:
+        said = f"{block}: its rows follow from those of blocks before it, which are not those sealed"
+        return Finding("events_differ", said, block.place, repair="block")
+    if told.difference is None:
         said = f"{block}: its rows are what the log says, but not what was sealed: {block.digest}"
         return Finding("events_differ", said, block.place)
-    behind = events_behind(from_log.difference, from_log.rows[EVENTS])
-    said = f"{block}: {from_log.difference.sentence()}"
-    merchant = str(from_log.difference.row["merchant_id"])
-    mend: Repair | None = "block" if from_log.proved or keys_lost else None
+    behind = events_behind(told.difference, told.rows[EVENTS])
+    said = f"{block}: {told.difference.sentence()}"
+    merchant = str(told.difference.row["merchant_id"])
+    mend: Repair | None = "block" if told.proved or waits else None
     return Finding("events_differ", said, block.place, behind, merchant, mend)
 
 
@@ -160,21 +188,31 @@ def from_events(evidence: Evidence, block: Block, rows: Rows) -> Rebuilt:
     return judged(block, windows_again(rows[EVENTS], block, catalog) if again is None else again, rows)
 
 
-def rebuilt_from_log(evidence: Evidence, log: HeldLog, block: Block, rows: Rows) -> Rebuilt | None:
+def rebuilt_from_log(
+    evidence: Evidence, block: Block, rows: Rows, messages: Sequence[Message] | None, index: Callable[[], KeyIndex]
+) -> Rebuilt | None:
     """The whole block made again from its messages; None when the log has let go of them."""
-    if not log.holds(block):
+    if messages is None:
         return None
     try:
-        messages = log.messages([block])
-        alone = alone_in(messages)
-        if alone is not None:
-            catalog = evidence.catalog(block.catalog_version)
-            return judged(block, alone_from_log(alone, block, catalog, evidence.earlier), rows)
-        kept = frozenset(rows[EVENTS].column("kafka_offset").to_pylist())
-        known = known_before(evidence.store, block, messages, kept)
-        return judged(block, block_again(messages, block, evidence.catalog(block.catalog_version), known), rows)
+        return judged(block, rows_from_log(evidence, block, rows, messages, index), rows)
     except (Transient, Stop):
         return None
+
+
+def rows_from_log(
+    evidence: Evidence, block: Block, rows: Rows, messages: Sequence[Message], index: Callable[[], KeyIndex]
+) -> Rows:
+    """A block's rows from its messages; of the ``rows`` that are stored, only the places of events are looked at.
+
+    ``index`` says which keys the blocks before it had claimed. Raises ``Transient`` or ``Stop``.
+    """
+    catalog = evidence.catalog(block.catalog_version)
+    alone = alone_in(messages)
+    if alone is not None:
+        return alone_from_log(alone, block, catalog, evidence.earlier)
+    kept = frozenset(rows[EVENTS].column("kafka_offset").to_pylist())
+    return block_again(messages, block, catalog, index(), kept)
 
 
 def judged(block: Block, again: Rows, rows: Rows) -> Rebuilt:

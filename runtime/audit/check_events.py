@@ -10,7 +10,10 @@ from sqlalchemy import Connection
 from catalog.read_frame import read_frame
 from clickhouse.client import UsageStore
 from core.frames import Schema
+from runtime.audit.blocks import Place
 from runtime.audit.finding import Finding, Part
+from runtime.audit.mended import place_in
+from runtime.audit.read_rows import BLOCKS_AT_ONCE, of_places
 from runtime.audit.scope import Scope
 
 FATES = {
@@ -58,9 +61,10 @@ EVENTS = f"""
 """
 OTHER_ROWS = f"SELECT {PLACE}, toInt64(count()) AS rows FROM {{table}} WHERE {IN_SCOPE} GROUP BY 1, 2, 3"
 EXAMPLES = f"""
-    SELECT event_id FROM usage_events
-    WHERE incarnation = {{incarnation:UInt32}} AND partition = {{partition:UInt16}} AND block_first = {{first:UInt64}}
-    ORDER BY kafka_offset, position LIMIT {EXAMPLES_MAX}
+    SELECT toInt64(t.incarnation), toInt64(t.partition), toInt64(t.block_first), t.event_id
+    FROM usage_events AS t WHERE {{condition}}
+    ORDER BY t.incarnation, t.partition, t.block_first, t.kafka_offset, t.position
+    LIMIT {EXAMPLES_MAX} BY t.incarnation, t.partition, t.block_first
 """
 # Corrections are no copies: the last one of a key counts, and those before it do not.
 DOUBLED = f"""
@@ -90,7 +94,9 @@ def fates_differ(store: UsageStore, ledger: pl.DataFrame, events: pl.DataFrame) 
     found = events.group_by(KEY).agg(pl.col(*FATES).sum())
     both = ledger.join(found, on=KEY, how="left", suffix="_found").fill_null(0)
     differs = pl.any_horizontal(pl.col(name) != pl.col(f"{name}_found") for name in FATES)
-    for row in both.filter(differs).sort(KEY).iter_rows(named=True):
+    wrong = both.filter(differs).sort(KEY)
+    behind = examples(store, wrong)
+    for row in wrong.iter_rows(named=True):
         told = ", ".join(
             f"{row[name]} {name} (events: {row[f'{name}_found']})"
             for name in FATES
@@ -101,7 +107,7 @@ def fates_differ(store: UsageStore, ledger: pl.DataFrame, events: pl.DataFrame) 
             f"{row['partition']}: the ledger says {told}"
         )
         place = {name: row[name] for name in (*KEY, "last_offset")}
-        yield Finding("fates_differ", said, place, examples(store, row))
+        yield Finding("fates_differ", said, place, behind[place_in(place)])
 
 
 def letters_differ(events: pl.DataFrame, letters: pl.DataFrame) -> Iterator[Finding]:
@@ -130,19 +136,27 @@ def rows_without_block(
         },
     }
     for table, found in tables.items():
-        for row in found.join(ledger, on=KEY, how="anti").sort(KEY).iter_rows(named=True):
+        unknown = found.join(ledger, on=KEY, how="anti").sort(KEY)
+        behind = examples(store, unknown)
+        for row in unknown.iter_rows(named=True):
             said = (
                 f"{table} has {row['rows']} rows of block {row['first_offset']} of incarnation "
                 f"{row['incarnation']}, partition {row['partition']}, which the ledger has not sealed"
             )
             place = {"table": table, **{name: row[name] for name in KEY}}
-            yield Finding("rows_without_block", said, place, examples(store, row), repair="leftovers")
+            yield Finding("rows_without_block", said, place, behind[place_in(place)], repair="leftovers")
 
 
-def examples(store: UsageStore, row: dict[str, object]) -> tuple[str, ...]:
-    """Ids of the first events of a block."""
-    bound = {"incarnation": row["incarnation"], "partition": row["partition"], "first": row["first_offset"]}
-    return tuple(store.query_frame(EXAMPLES, bound)["event_id"].to_list())
+def examples(store: UsageStore, blocks: pl.DataFrame) -> dict[Place, tuple[str, ...]]:
+    """Ids of the first events of each of some blocks."""
+    found: dict[Place, list[str]] = {place: [] for place in blocks.select(KEY).iter_rows()}
+    for some in blocks.select(KEY).iter_slices(BLOCKS_AT_ONCE):
+        condition, bound = of_places(some.iter_rows())
+        for incarnation, partition, first, event_id in store.query_frame(
+            EXAMPLES.replace("{condition}", condition), bound
+        ).iter_rows():
+            found[incarnation, partition, first].append(event_id)
+    return {place: tuple(ids) for place, ids in found.items()}
 
 
 def doubled(store: UsageStore, bound: dict[str, object]) -> Iterator[Finding]:

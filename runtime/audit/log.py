@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -59,6 +59,10 @@ class LogReader:
 
         Raises ``Transient`` when the broker stays silent.
         """
+        return self.read_ranges(partition, [(first, last)])
+
+    def read_ranges(self, partition: int, ranges: Sequence[tuple[int, int]]) -> Iterator[Message]:
+        """The same for several ranges of offsets, one after the other, by one consumer."""
         consumer = Consumer(
             {
                 "bootstrap.servers": self.kafka,
@@ -71,8 +75,9 @@ class LogReader:
             }
         )
         try:
-            consumer.assign([TopicPartition(self.topic, partition, first)])
-            yield from self._read(consumer, first, last)
+            for first, last in ranges:
+                consumer.assign([TopicPartition(self.topic, partition, first)])
+                yield from self._read(consumer, first, last)
         except KafkaException as error:
             raise Transient(f"partition {partition} could not be read: {error}") from error
         finally:

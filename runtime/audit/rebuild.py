@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from uuid import UUID
 
 import numpy as np
 import pyarrow as pa
 
-from clickhouse.client import UsageStore
 from ingest.event import ENVELOPE_SCHEMA
 from runtime.audit.blocks import Block
 from runtime.audit.read_rows import Rows
@@ -17,24 +15,12 @@ from streams.block import Known, process_block
 from streams.compiled import Compiled
 from streams.decode import Message, Readable
 from streams.digest import digest_of
-from streams.key_index import KeyIndex, KeyRun
+from streams.key_index import KeyIndex
 from streams.measure import measure
 from streams.plan import Intent
-from streams.rebuild import HIGH, LOW
 from streams.rows import DELIVERED_COLUMNS, EVENTS, STORED, TABLES, UNIQUES, WINDOWS
 from streams.sequences import SealedSequences
-from streams.store import horizon_start
 from streams.window import BlockPlace, window_deltas
-
-# Blocks of a partition are announced one after the other, so that an earlier time is an earlier block. As in
-# ``streams.rebuild``, corrections claim no keys, but for what a backfill holds.
-CLAIMED_BEFORE = f"""
-    SELECT {HIGH} AS high, {LOW} AS low, body_hash AS body, toUInt32(stored_at) AS stored_s
-    FROM usage_events
-    WHERE partition = {{partition:UInt16}} AND fate IN ('stored', 'held') AND action IN ('event', 'backfill')
-        AND stored_at >= {{since:DateTime64(6, 'UTC')}} AND stored_at < {{before:DateTime64(6, 'UTC')}}
-    ORDER BY high, low, stored_at, kafka_offset, position
-"""
 
 
 def digest_of_rows(rows: Rows) -> str:
@@ -60,33 +46,17 @@ def windows_again(events: pa.Table, block: Block, catalog: Compiled) -> Rows:
     return {EVENTS: events, WINDOWS: windows, UNIQUES: uniques}
 
 
-def block_again(messages: Sequence[Message], block: Block, catalog: Compiled, known: Known) -> Rows:
-    """The block's rows from the messages of the log."""
+def block_again(
+    messages: Sequence[Message], block: Block, catalog: Compiled, index: KeyIndex, kept_offsets: frozenset[int]
+) -> Rows:
+    """The block's rows from the messages of the log and the keys that the partition's earlier blocks had claimed.
+
+    Which envelopes had come before is known only as a count, so those are taken that left no event behind at their
+    offset, if a count says that there were any.
+    """
+    known = Known(index, redelivered(messages, block, kept_offsets))
     result = process_block(messages, place_of(block.partition, block.intent), catalog, known)
     return {EVENTS: result.events, WINDOWS: result.windows, UNIQUES: result.uniques}
-
-
-def known_before(store: UsageStore, block: Block, messages: Sequence[Message], kept_offsets: frozenset[int]) -> Known:
-    """What the partition's earlier blocks had left behind when this block was made.
-
-    The keys are those of the store. Which envelopes had come before is known only as a count, so those are taken
-    that left no event behind at their offset, if a count says that there were any.
-    """
-    keys = keys_before(store, block.partition, block.intended_at)
-    return Known(KeyIndex().with_added(keys, 0), redelivered(messages, block, kept_offsets))
-
-
-def keys_before(store: UsageStore, partition: int, before: datetime) -> KeyRun:
-    """The keys that a partition's blocks claimed before an instant, within the horizon."""
-    found = store.query_frame(
-        CLAIMED_BEFORE, {"partition": partition, "since": horizon_start(before), "before": before}
-    )
-    return KeyRun(
-        found["high"].to_numpy().astype(np.uint64),
-        found["low"].to_numpy().astype(np.uint64),
-        found["body"].to_numpy().astype(np.uint64),
-        found["stored_s"].to_numpy().astype(np.uint32),
-    )
 
 
 def redelivered(messages: Sequence[Message], block: Block, kept_offsets: frozenset[int]) -> SealedSequences:

@@ -14,14 +14,14 @@ from uuid import UUID
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import Engine, Row, select
+from sqlalchemy import Connection, Engine, Row, select
 
 from clickhouse.client import UsageStore
 from core.clock import Clock
 from core.db import transaction
 from ingest.correction import FillAsked, build_fill
 from ingest.event import CORRECTION_SCHEMA, Envelope
-from runtime.audit.blocks import Block
+from runtime.audit.blocks import Block, Place
 from runtime.audit.read_rows import Rows
 from streams.block import BlockResult, Known
 from streams.compiled import Compiled
@@ -77,6 +77,12 @@ class Earlier:
         with transaction(self.books) as connection:
             row = connection.execute(mine).one_or_none()
         return None if row is None else as_asked(row)
+
+
+def load_fills(connection: Connection, topic: str) -> dict[Place, FillAsked]:
+    """What each block that filled a meter was asked."""
+    found = connection.execute(select(stream_fills).where(stream_fills.c.topic == topic))
+    return {(row.incarnation, row.partition, row.first_offset): as_asked(row) for row in found}
 
 
 def as_asked(row: Row[Any]) -> FillAsked:

@@ -27,7 +27,7 @@ from core.errors import Stop
 from core.limits import BLOCK_EVENTS_MAX
 from runtime.audit.check_blocks import Evidence, HeldLog
 from runtime.audit.rebuild_corrected import alone_in
-from runtime.audit.repair_ledger import LOCK_WAIT, begin_repair, end_repair
+from runtime.audit.repair_ledger import LOCK_WAIT, Mending, begin_repairs, end_repairs
 from runtime.audit.run import AuditParts
 from streams import claim
 from streams.block import HORIZON_S, BlockResult, Known, process_block
@@ -77,9 +77,8 @@ def fill_hole(parts: AuditParts, evidence: Evidence, place: dict[str, Any]) -> s
     messages = list(parts.log.read(partition, first, last))
     if [message.offset for message in messages] != list(range(first, last + 1)):
         raise Stop(f"messages are missing between {first} and {last} of partition {partition} in the log itself")
-    generation = begin_repair(
-        parts.books, "hole", topic=parts.topic, incarnation=incarnation, partition=partition, first=first, last=last
-    )
+    hole = (incarnation, partition, first)
+    generation = begin_repairs(parts.books, parts.topic, [Mending("hole", hole, last)])[0]
     bound = {"topic": parts.topic, "incarnation": incarnation, "partition": partition, "first": first, "last": last}
     with transaction(parts.books) as connection:
         connection.execute(LOCK_WAIT)
@@ -98,14 +97,7 @@ def fill_hole(parts: AuditParts, evidence: Evidence, place: dict[str, Any]) -> s
                 watermark=func.greatest(stream_partitions.c.watermark, max(marks, default=None)),
             )
         )
-        end_repair(
-            connection,
-            topic=parts.topic,
-            incarnation=incarnation,
-            partition=partition,
-            first=first,
-            generation=generation,
-        )
+        end_repairs(connection, parts.topic, [(hole, generation)])
     stored = sum(result.counts.stored for _intent, result in blocks)
     return f"hole {first} to {last} of partition {partition} filled from the log: {stored} events counted anew"
 
@@ -137,10 +129,12 @@ def take_over(parts: AuditParts, evidence: Evidence, log: HeldLog, partition: in
 
 
 def clear(parts: AuditParts, bound: dict[str, Any]) -> None:
-    """Delete whatever rows lie in the hole."""
+    """Delete whatever rows lie in the hole. A deletion waits for seconds, and mostly there are none."""
     where = {name: bound[name] for name in ("incarnation", "partition", "first", "last")}
     for table in TABLES:
-        parts.store.command(f"ALTER TABLE {table} DELETE WHERE {IN_HOLE} SETTINGS mutations_sync = 2", where)
+        found = parts.store.query_frame(f"SELECT count() AS rows FROM {table} WHERE {IN_HOLE}", where)
+        if found["rows"][0]:
+            parts.store.command(f"ALTER TABLE {table} DELETE WHERE {IN_HOLE} SETTINGS mutations_sync = 2", where)
 
 
 def fill(

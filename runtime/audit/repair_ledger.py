@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, text
 
 from core.db import transaction
 from core.errors import Conflict
-from runtime.audit.blocks import Block
+from runtime.audit.blocks import Place, by_column
 from runtime.audit.finding import Repair
 
 LOCK_WAIT = text("SELECT set_config('lock_timeout', '10000ms', true)")
@@ -17,20 +18,47 @@ TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(hashtextextended(:name, 0))")
 # Whoever closes writes a run before it reads usage; while this lock is held, nobody can.
 LOCK_RUNS = text("LOCK TABLE rating_runs IN SHARE MODE")
 CLAIMED = text("SELECT period FROM rating_runs WHERE state = 'claimed' LIMIT 1")
+# A hole is filled with blocks of its generation: neither they nor those that were there before may meet a token again.
 BEGIN = text("""
+    WITH earlier AS (
+        SELECT * FROM audit_repairs WHERE topic = :topic
+    ), holes AS MATERIALIZED (
+        SELECT * FROM earlier WHERE kind = 'hole'
+    )
     INSERT INTO audit_repairs
         (topic, incarnation, partition, first_offset, generation, last_offset, kind, state, begun_at)
-    SELECT :topic, :incarnation, :partition, :first, coalesce(max(generation), 0) + 1, :last, :kind, 'begun',
-        clock_timestamp()
-    FROM audit_repairs WHERE topic = :topic AND incarnation = :incarnation AND partition = :partition
-        AND first_offset = :first
-    RETURNING generation
+    SELECT :topic, incarnation, partition, first_offset, 1 + coalesce(greatest(
+            (SELECT max(one.generation) FROM earlier AS one
+                WHERE (one.incarnation, one.partition, one.first_offset)
+                    = (wanted.incarnation, wanted.partition, wanted.first_offset)),
+            (SELECT max(one.generation) FROM holes AS one
+                WHERE (one.incarnation, one.partition) = (wanted.incarnation, wanted.partition)
+                    AND one.first_offset <= wanted.last_offset AND one.last_offset >= wanted.first_offset),
+            CASE WHEN kind = 'hole' THEN (SELECT max(one.generation) FROM earlier AS one
+                WHERE (one.incarnation, one.partition) = (wanted.incarnation, wanted.partition)
+                    AND one.first_offset <= wanted.last_offset AND one.last_offset >= wanted.first_offset) END
+        ), 0), last_offset, kind, 'begun', clock_timestamp()
+    FROM unnest(CAST(:incarnations AS integer[]), CAST(:partitions AS integer[]), CAST(:firsts AS bigint[]),
+        CAST(:lasts AS bigint[]), CAST(:kinds AS text[]))
+        AS wanted(incarnation, partition, first_offset, last_offset, kind)
+    RETURNING incarnation, partition, first_offset, generation
 """)
 DONE = text("""
-    UPDATE audit_repairs SET state = 'done', ended_at = clock_timestamp()
-    WHERE topic = :topic AND incarnation = :incarnation AND partition = :partition AND first_offset = :first
-        AND generation = :generation
+    UPDATE audit_repairs AS begun SET state = 'done', ended_at = clock_timestamp()
+    FROM unnest(CAST(:incarnations AS integer[]), CAST(:partitions AS integer[]), CAST(:firsts AS bigint[]),
+        CAST(:generations AS integer[])) AS ended(incarnation, partition, first_offset, generation)
+    WHERE begun.topic = :topic AND (begun.incarnation, begun.partition, begun.first_offset, begun.generation)
+        = (ended.incarnation, ended.partition, ended.first_offset, ended.generation)
 """)
+
+
+@dataclass(frozen=True, slots=True)
+class Mending:
+    """What is mended: a block, or the offsets of a hole."""
+
+    kind: Repair
+    place: Place
+    last_offset: int
 
 
 @contextmanager
@@ -44,7 +72,7 @@ def sole_repair(books: Engine, topic: str) -> Iterator[None]:
 
 @contextmanager
 def without_close(books: Engine) -> Iterator[Connection]:
-    """Keep every close from reading usage for the length of a block.
+    """Keep every close from reading usage meanwhile.
 
     Raises ``Conflict`` while one is under way or was cut short, ``Transient`` when the lock cannot be had.
     """
@@ -59,43 +87,22 @@ def without_close(books: Engine) -> Iterator[Connection]:
         yield connection
 
 
-def begin_repair(
-    books: Engine, kind: Repair, *, topic: str, incarnation: int, partition: int, first: int, last: int
-) -> int:
-    """Write a repair down before it deletes anything; returns its generation, which no other repair has."""
-    values = {
+def begin_repairs(books: Engine, topic: str, some: Sequence[Mending]) -> list[int]:
+    """Write repairs down before they delete anything; returns the generation of each, which no other repair has."""
+    bound = {
         "topic": topic,
-        "incarnation": incarnation,
-        "partition": partition,
-        "first": first,
-        "last": last,
-        "kind": kind,
+        **by_column([one.place for one in some]),
+        "lasts": [one.last_offset for one in some],
+        "kinds": [one.kind for one in some],
     }
     with transaction(books) as connection:
-        return int(connection.execute(BEGIN, values).scalar_one())
+        found = {(row[0], row[1], row[2]): int(row[3]) for row in connection.execute(BEGIN, bound)}
+    return [found[one.place] for one in some]
 
 
-def begin_repairs(books: Engine, kind: Repair, topic: str, blocks: Sequence[Block]) -> list[int]:
-    """The same for several blocks at once."""
-    values = [
-        {**block.place, "topic": topic, "first": block.first_offset, "last": block.last_offset, "kind": kind}
-        for block in blocks
-    ]
-    with transaction(books) as connection:
-        return [int(connection.execute(BEGIN, value).scalar_one()) for value in values]
-
-
-def end_repair(
-    connection: Connection, *, topic: str, incarnation: int, partition: int, first: int, generation: int
-) -> None:
-    """Write down that a repair is done."""
+def end_repairs(connection: Connection, topic: str, begun: Sequence[tuple[Place, int]]) -> None:
+    """Write down that repairs are done; each was begun with this generation."""
+    generations = [generation for _place, generation in begun]
     connection.execute(
-        DONE,
-        {
-            "topic": topic,
-            "incarnation": incarnation,
-            "partition": partition,
-            "first": first,
-            "generation": generation,
-        },
+        DONE, {"topic": topic, **by_column([place for place, _generation in begun]), "generations": generations}
     )

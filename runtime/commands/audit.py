@@ -20,12 +20,15 @@ from core.logs import configure_logs
 from runtime.audit.finding import Finding
 from runtime.audit.keep import keep_report, last_reports
 from runtime.audit.log import LogReader
-from runtime.audit.repair import Mended, repair
+from runtime.audit.mended import Mended
+from runtime.audit.repair import repair
 from runtime.audit.run import AuditParts, Report, audit
 from runtime.audit.schedule import audit_for_ever
+from runtime.commands.bars import counting_bar
 from runtime.commands.usage import read_instant
 from runtime.settings import load_settings, load_stack_settings
 from runtime.stop_signals import stopping_event
+from runtime.watcher import Watcher
 from runtime.wiring import open_admin, open_books, open_usage_store
 
 EXIT_DIFFERS = 1
@@ -53,7 +56,7 @@ def audit_command(
                 raise Refused("no_audit", "no audit was made yet: run 'millrace audit'", status=404)
             mended: list[Mended] = []
         else:
-            reports, mended = run_audit(parts, start, mend=mend)
+            reports, mended = run_audit(parts, start, mend=mend, quiet=json)
     if json:
         said = [as_json(report) for report in reports]
         sys.stdout.write(
@@ -67,15 +70,27 @@ def audit_command(
         raise typer.Exit(EXIT_DIFFERS)
 
 
-def run_audit(parts: AuditParts, since: datetime | None, *, mend: bool) -> tuple[list[Report], list[Mended]]:
+def run_audit(
+    parts: AuditParts, since: datetime | None, *, mend: bool, quiet: bool
+) -> tuple[list[Report], list[Mended]]:
     """Audit and keep the result; with ``mend`` repair and audit again, whose report is the one returned."""
     report = audit(parts, since)
     keep_report(parts.books, report)
-    mended = repair(parts, report) if mend and not report.ok else []
+    mended = run_repair(parts, report, quiet=quiet) if mend and not report.ok else []
     if mended:
         report = audit(parts, since)
         keep_report(parts.books, report)
     return [report], mended
+
+
+def run_repair(parts: AuditParts, report: Report, *, quiet: bool) -> list[Mended]:
+    """Mend what can be proved, with a bar on the terminal."""
+    with counting_bar(quiet=quiet) as bar:
+        task = bar.add_task("mending", total=None)
+        watcher = Watcher(
+            total=lambda repairs: bar.update(task, total=repairs), done=lambda some: bar.update(task, advance=some)
+        )
+        return repair(parts, report, watcher)
 
 
 def auditor(

@@ -20,7 +20,8 @@ from runtime.commands.bars import counting_bar
 from runtime.commands.usage import merchant_codes, merchant_id, read_instant
 from runtime.keep_memory import keep_memory
 from runtime.replay.choose import Wanted
-from runtime.replay.run import Replayed, Watcher, replay
+from runtime.replay.run import Replayed, replay
+from runtime.watcher import Watcher
 
 EXIT_DIFFERS = 1
 SHOWN_MAX = 10

@@ -81,6 +81,11 @@ UNLIKE_LINES = text("""
     WHERE c.parked_reason IS NULL
         AND (l.quantity IS DISTINCT FROM c.quantity OR l.unrounded IS DISTINCT FROM c.amount)
 """)
+# Lines name their prices without a foreign key, which would be asked about each of a million lines.
+WITHOUT_PRICE = text("""
+    SELECT count(*) FROM charge_lines AS c LEFT JOIN charge_prices AS p USING (run_id, price_number)
+    WHERE p.price IS NULL
+""")
 UNLIKE_ADJUSTMENTS = text("""
     SELECT count(*) FROM charge_adjustments AS a
     LEFT JOIN invoices AS i ON i.subscription_id = a.subscription_id AND i.period_start = a.period_start
@@ -135,6 +140,7 @@ GAPS = text("""
 # What must not be found in the books: how many there are of each is a fault.
 COUNTED = {
     "charge lines are not on an invoice as they are": UNLIKE_LINES,
+    "charge lines have no price": WITHOUT_PRICE,
     "adjustments are not on an invoice as they are": UNLIKE_ADJUSTMENTS,
     "adjustments do not begin where the one before ended": BROKEN_CHAINS,
     "invoices do not add up": WRONG_TOTALS,

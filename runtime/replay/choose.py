@@ -8,13 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain, groupby
 
-from sqlalchemy import Connection, select
-
 from clickhouse.client import UsageStore
 from ingest.correction import FillAsked
-from runtime.audit.blocks import Block
-from runtime.audit.rebuild_corrected import as_asked
-from streams.tables import stream_fills
+from runtime.audit.blocks import Block, Place, place_of_block
 
 # A pass reads so many bytes of events at once, or one block. Each looks through the parts in which its rows lie: few
 # large ones cost less than many small ones. These are 700,000 events or more.
@@ -28,8 +24,6 @@ PARTS = """
         toString(_part) AS part
     FROM usage_events GROUP BY incarnation, partition, block_first, part ORDER BY count()
 """
-# Incarnation, partition and first offset.
-Place = tuple[int, int, int]
 # What is read at once: runs of blocks of one partition each.
 Pass = list[list[Block]]
 BYTES_AND_ROWS = """
@@ -63,17 +57,6 @@ class Wanted:
         begun = self.until is None or asked.starts_at < self.until
         ended = self.since is not None and asked.ends_at <= self.since
         return begun and not ended and self.merchant_id in {None, asked.merchant_id}
-
-
-def place_of_block(block: Block) -> Place:
-    """By what a block is found."""
-    return block.incarnation, block.partition, block.first_offset
-
-
-def load_fills(connection: Connection, topic: str) -> dict[Place, FillAsked]:
-    """What each block that filled a meter was asked."""
-    found = connection.execute(select(stream_fills).where(stream_fills.c.topic == topic))
-    return {(row.incarnation, row.partition, row.first_offset): as_asked(row) for row in found}
 
 
 def choose(store: UsageStore, wanted: Wanted, sealed: list[Block], fills: Mapping[Place, FillAsked]) -> list[Pass]:

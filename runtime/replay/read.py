@@ -15,8 +15,8 @@ import polars as pl
 import pyarrow as pa
 
 from clickhouse.client import UsageStore
-from runtime.audit.blocks import Block
-from runtime.replay.choose import Pass, Place, place_of_block
+from runtime.audit.blocks import Block, Place, place_of_block
+from runtime.replay.choose import Pass
 from streams.arrow import one_chunk
 from streams.read_back import as_type, expression_of
 from streams.rows import EVENTS, SCHEMAS

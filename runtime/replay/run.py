@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
@@ -14,15 +14,17 @@ from time import sleep
 
 from core.db import transaction
 from ingest.correction import FillAsked
-from runtime.audit.blocks import Block, load_blocks
-from runtime.audit.rebuild_corrected import Earlier
+from runtime.audit.blocks import Block, Place, load_blocks, place_of_block
+from runtime.audit.rebuild_corrected import Earlier, load_fills
 from runtime.audit.repair_ledger import sole_repair, without_close
+from runtime.audit.rewrite import Stores
 from runtime.audit.run import AuditParts
 from runtime.audit.scope import open_scope
 from runtime.replay.again import DAMAGED, EQUAL, STALE, Judged, Sources, judge
-from runtime.replay.choose import Pass, Place, Wanted, choose, load_fills, place_of_block
+from runtime.replay.choose import Pass, Wanted, choose
 from runtime.replay.read import TableRead, read_table
-from runtime.replay.write import Stores, put_right
+from runtime.replay.write import put_right
+from runtime.watcher import Watcher
 from streams.catalog_cache import CatalogCache
 from streams.compiled import Compiled
 from streams.retry import Retry, RetryPolicy
@@ -44,20 +46,12 @@ class Replayed:
     damaged: list[Block] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class Watcher:
-    """Who hears of a replay as it goes: how many events it will read, and after a while that so many more are done."""
-
-    total: Callable[[int], object] = lambda _events: None
-    done: Callable[[int], object] = lambda _events: None
-
-
 def replay(parts: AuditParts, wanted: Wanted, *, write: bool, watcher: Watcher | None = None) -> Replayed:
     """Make the windows of the wanted blocks again; with ``write`` put those right that differ.
 
     A block whose events are not those that were sealed is left as it is: nothing proves what its windows were.
     Raises ``Conflict`` while a repair or a close runs, ``Transient`` or ``Stop`` when a store does not answer. It
-    can be stopped anywhere and done again.
+    can be stopped anywhere and done again. ``watcher`` is told of events.
     """
     parts, watcher = with_fields(parts, topic=wanted.topic), watcher or Watcher()
     retry = Retry(RetryPolicy(), parts.clock, sleep)

@@ -11,46 +11,28 @@ A crash before 5 leaves repairs that are begun, and blocks that are stale or rig
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-import pyarrow as pa
-from sqlalchemy import Engine
 
-from clickhouse.client import UsageStore
 from core.db import transaction
 from core.errors import Stop
-from runtime.audit.blocks import Block
-from runtime.audit.repair_ledger import begin_repairs, end_repair
+from runtime.audit.blocks import Block, place_of_block
+from runtime.audit.repair_ledger import Mending, begin_repairs, end_repairs
+from runtime.audit.rewrite import Stores, delete_rows, insert_rows
 from runtime.replay.again import MADE, Judged
-from runtime.replay.choose import Pass, place_of_block
+from runtime.replay.choose import Pass
 from runtime.replay.read import prints_of, read_table
-from streams.retry import Retry
-from streams.store import ClickHouseStore, block_tokens
 from streams.texts import U64
 
 # Of so many events windows are inserted at once, or of one block.
 EVENTS_AT_ONCE = 1_000_000
-OF_BLOCKS = (
-    "incarnation = {incarnation:UInt32} AND partition = {partition:UInt16} AND block_first IN {firsts:Array(UInt64)}"
-)
 
 
 # A block and the generation of its repair.
 Numbered = tuple[Judged, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Stores:
-    """Where windows are written, and how patiently."""
-
-    books: Engine
-    usage: UsageStore
-    topic: str
-    retry: Retry
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,25 +52,16 @@ def put_right(stores: Stores, some: Pass, stale: Sequence[Judged]) -> None:
 
 def write_windows(stores: Stores, stale: Sequence[Judged]) -> list[Written]:
     """Steps 1 to 3 for at least one block."""
-    generations = begin_repairs(stores.books, "windows", stores.topic, [judged.block for judged in stale])
+    asked = [Mending("windows", place_of_block(judged.block), judged.block.last_offset) for judged in stale]
+    generations = begin_repairs(stores.books, stores.topic, asked)
     for table in MADE:
-        delete(stores, table, [judged.block for judged in stale if table in judged.had])
+        delete_rows(stores, table, [place_of_block(judged.block) for judged in stale if table in judged.had])
         for few in portions(list(zip(stale, generations, strict=True))):
-            insert(stores, table, [judged for judged, _ in few], few[0][1])
+            rows = [judged.rows[table] for judged, _ in few]
+            insert_rows(stores, table, few[0][0].block, few[0][1], rows)
     return [
         Written(judged.block, generation, judged.prints) for judged, generation in zip(stale, generations, strict=True)
     ]
-
-
-def delete(stores: Stores, table: str, blocks: Sequence[Block]) -> None:
-    """Step 2 for one table. One mutation for all blocks of a partition: each rewrites whole parts."""
-    firsts: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for block in blocks:
-        firsts[block.incarnation, block.partition].append(block.first_offset)
-    sql = f"ALTER TABLE {table} DELETE WHERE {OF_BLOCKS} SETTINGS mutations_sync = 2"
-    for (incarnation, partition), own in firsts.items():
-        bound = {"incarnation": incarnation, "partition": partition, "firsts": own}
-        stores.retry(f"deleting from {table}", partial(stores.usage.command, sql, bound))
 
 
 def portions(stale: Sequence[Numbered]) -> Iterator[Sequence[Numbered]]:
@@ -104,19 +77,6 @@ def portions(stale: Sequence[Numbered]) -> Iterator[Sequence[Numbered]]:
     yield some
 
 
-def insert(stores: Stores, table: str, stale: Sequence[Judged], generation: int) -> None:
-    """Step 3 for one table.
-
-    One insert makes one part, where one a block would leave many to merge. The first block's generation is in no other
-    token, so that what goes under it is always the same.
-    """
-    first = stale[0].block
-    token = f"{block_tokens(stores.topic, first.partition, first.intent)[table]}:r{generation}"
-    rows = pa.concat_tables(judged.rows[table] for judged in stale).combine_chunks()
-    store = ClickHouseStore(stores.usage)
-    stores.retry(f"inserting into {table}", lambda: store.insert(table, rows, token))
-
-
 def prove(stores: Stores, some: Pass, written: Sequence[Written]) -> None:
     """Steps 4 and 5 for the blocks of a pass. Raises ``Stop`` when a block has not the rows that it was given."""
     places = {place_of_block(one.block) for one in written}
@@ -128,12 +88,4 @@ def prove(stores: Stores, some: Pass, written: Sequence[Written]) -> None:
             if not np.array_equal(prints_of(read.of_block(one.block)), one.prints[table]):
                 raise Stop(f"{one.block} was written again and still differs: somebody else writes to it")
     with transaction(stores.books) as connection:
-        for one in written:
-            end_repair(
-                connection,
-                topic=stores.topic,
-                incarnation=one.block.incarnation,
-                partition=one.block.partition,
-                first=one.block.first_offset,
-                generation=one.generation,
-            )
+        end_repairs(connection, stores.topic, [(place_of_block(one.block), one.generation) for one in written])

@@ -67,12 +67,16 @@ def scalar(books: Engine, query: str) -> object:
 def bill(books: Engine, price: str, amount: str = "1.5") -> None:
     """Write a charge line for the price with this definition, as a close would; without an amount it is parked."""
     statement = text("""
+        WITH said AS (
+            INSERT INTO charge_prices (run_id, price_number, merchant_id, price)
+            SELECT 'run_' || price_id, 0, merchant_id, definition FROM prices WHERE definition ->> 'unit_price' = :price
+        )
         INSERT INTO charge_lines (run_id, subscription_id, price_id, merchant_id, customer_id, subject, plan, meter_id,
             meter, aggregation, model, currency, period, period_start, period_end, cutoff, catalog_version, quantity,
-            amount, tiers, price, events, windows, input_hash, parked_reason)
-        SELECT 'run_1', subscription_id, price_id, p.merchant_id, customer_id, 'c-1', 'payg', meter_id,
+            amount, tiers, price_number, events, windows, input_hash, parked_reason)
+        SELECT 'run_' || price_id, subscription_id, price_id, p.merchant_id, customer_id, 'c-1', 'payg', meter_id,
             'tokens', 'sum', model, currency, '2023-11', starts_at, starts_at + interval '30 days', starts_at, 1, 3,
-            CAST(:amount AS numeric), '[]', definition, 3, 3, 'hash',
+            CAST(:amount AS numeric), '[]', 0, 3, 3, 'hash',
             CASE WHEN CAST(:amount AS numeric) IS NULL THEN 'price' END
         FROM prices p JOIN subscriptions s ON s.plan_id = p.plan_id WHERE definition ->> 'unit_price' = :price
     """)

@@ -38,8 +38,8 @@ BILLS = """
 HASHED = """
     SELECT c.merchant_id, c.subscription_id, c.customer_id, c.meter_id, c.meter, c.aggregation, c.price_id, c.model,
         c.currency, (extract(epoch FROM c.period_start) * 1000000)::bigint::text,
-        (extract(epoch FROM c.period_end) * 1000000)::bigint::text, c.quantity::text, c.price, c.tiers, c.input_hash
-    FROM charge_lines AS c WHERE c.parked_reason IS NULL
+        (extract(epoch FROM c.period_end) * 1000000)::bigint::text, c.quantity::text, p.price, c.tiers, c.input_hash
+    FROM charge_lines AS c LEFT JOIN charge_prices AS p USING (run_id, price_number) WHERE c.parked_reason IS NULL
     UNION ALL
     SELECT a.merchant_id, a.subscription_id, a.customer_id, a.meter_id, a.meter, a.aggregation, a.price_id, a.model,
         a.currency, (extract(epoch FROM a.for_start) * 1000000)::bigint::text,

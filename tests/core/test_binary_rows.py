@@ -92,6 +92,18 @@ def test_nulls_of_every_kind_arrive(books: Engine) -> None:
     assert found == [rows[0], (2, *full, 1, None), rows[2], (4, *full, 2, None), rows[4]]
 
 
+@pytest.mark.parametrize("said", ["", "é", "the same\n"])
+def test_a_text_that_all_rows_share_arrives_in_each(books: Engine, said: str) -> None:
+    """Beside texts of their own, in several rows and in a single one; and it is not taken for one that only ends so."""
+    rows = [(place, said, f'"{place}"', '"s"') for place in range(3)]
+    frame = pl.DataFrame(rows, schema=("place", "said", "told", "kept"), orient="row").cast({"place": pl.Int32})
+
+    assert copied(books, frame) == [(place, said, str(place), "s") for place in range(3)]
+    assert copied(books, frame[:1]) == [(0, said, "0", "s")]
+    between = frame.with_columns(said=pl.Series([said, "other", said]))
+    assert [row[1] for row in copied(books, between)] == [said, "other", said]
+
+
 def test_decimals_of_any_length_keep_every_digit(books: Engine) -> None:
     """From one digit to 38, of both signs, with noughts at either end."""
     rng = Random(1)

@@ -42,6 +42,18 @@ INSERT INTO plans (plan_id, merchant_id, code, name, currency) VALUES ('plan', '
 INSERT INTO prices (price_id, plan_id, merchant_id, meter_id, model, definition, currency, from_version)
     VALUES ('one', 'plan', 'm', 'met', 'flat', '{}', 'USD', 1)
 """
+LINES_OF_BEFORE = """
+INSERT INTO charge_lines (run_id, subscription_id, price_id, merchant_id, customer_id, subject, plan, meter_id, meter,
+    aggregation, model, currency, period, period_start, period_end, cutoff, catalog_version, quantity, amount, tiers,
+    price, events, windows, input_hash)
+SELECT run, subscription, 'pri', 'm', 'cus', 'c-1', 'payg', 'met', 'tokens', 'sum', 'flat', 'USD', '2023-11',
+    '2023-11-01', '2023-12-01', '2023-12-02', 1, 3, 1.5, '[]', price::json, 3, 3, 'hash'
+FROM (VALUES ('one', 'a', '{"b": 1, "a" : 2}'), ('one', 'b', '{"b": 1, "a" : 2}'),
+    ('one', 'c', '{}'), ('two', 'd', '{}')) AS told (run, subscription, price)
+"""
+PRICES_OF_LINES = """
+SELECT run_id, subscription_id, p.price::text FROM charge_lines JOIN charge_prices AS p USING (run_id, price_number)
+"""
 SECOND_VERSION = """
 INSERT INTO prices (price_id, plan_id, merchant_id, meter_id, model, definition, currency, from_version, effective_from)
     VALUES ('two', 'plan', 'm', 'met', 'flat', '{}', 'USD', 2, '2024-01-01')
@@ -194,3 +206,22 @@ def test_a_price_of_before_is_sold_ever_since(books: Engine) -> None:
     # In one transaction, so nothing of it was done.
     assert current_revision(books) == latest_revision()
     assert "price_pins" in tables(books)
+
+
+def test_lines_of_before_keep_their_prices_to_the_letter(books: Engine) -> None:
+    """Each text lies there once a run; going back, every line has its own again."""
+    downgrade(books, "0014_json_as_written")
+    with transaction(books) as connection:
+        connection.execute(text(LINES_OF_BEFORE))
+        before = connection.execute(text("SELECT run_id, subscription_id, price::text FROM charge_lines")).all()
+
+    upgrade(books)
+
+    with transaction(books) as connection:
+        assert sorted(connection.execute(text(PRICES_OF_LINES)).all()) == sorted(before)
+        assert connection.execute(text("SELECT count(*) FROM charge_prices")).scalar_one() == 3
+    downgrade(books, "0014_json_as_written")
+    with transaction(books) as connection:
+        after = connection.execute(text("SELECT run_id, subscription_id, price::text FROM charge_lines")).all()
+    assert sorted(after) == sorted(before)
+    assert len(after) == 4

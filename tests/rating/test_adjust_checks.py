@@ -34,6 +34,7 @@ def month(books: Engine, usage_store: UsageStore) -> Month:
         ("UPDATE charge_adjustments SET old_amount = 1, amount = new_amount - 1", "begin where the one before ended"),
         ("UPDATE invoice_lines SET unrounded = 1.001 WHERE kind = 'adjustment'", "adjustments are not on an invoice"),
         ("DELETE FROM charge_adjustments", "invoice lines"),
+        ("DELETE FROM charge_prices", "charge lines have no price"),
         ("UPDATE invoices SET credit_minor = 1, total_minor = 1 WHERE total_minor = 0", "moved credit"),
         ("INSERT INTO credit_entries VALUES ('m', 'c', 'USD', 1, 'i', 5, 6)", "balances of credit"),
     ],

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.charge import QUANTITY
-from rating.exact import LARGEST, UNITS, adds_up, group_sum, group_total, largest_of, plus, product
+from rating.exact import LARGEST, UNITS, adds_up, group_sum, group_total, largest_of, plus, product, sums_of_runs
 
 WIDE = st.integers(0, 38).flatmap(lambda digits: st.integers(-(10**digits) + 1, 10**digits - 1))
 EDGES = st.sampled_from([0, 1, -1, LARGEST, -LARGEST, LARGEST // 2, 10**19, -(10**19)])
@@ -71,3 +71,13 @@ def test_the_number_of_39_digits_that_halves_would_let_through_is_refused() -> N
     frame = pl.DataFrame([(0, -LARGEST), (0, -1)], schema={"group": pl.Int64(), "x": UNITS}, orient="row")
 
     assert frame.group_by("group").agg(*group_sum("x")).select(group_total("x")).item() is None
+
+
+@given(st.lists(st.lists(st.integers(-(LARGEST // 100), LARGEST // 100), min_size=1, max_size=5), max_size=20))
+def test_sums_of_what_lies_together_are_those_of_each_group(groups: list[list[int]]) -> None:
+    """Whatever comes before a group; none of none."""
+    numbers = pl.Series([number for group in groups for number in group], dtype=UNITS)
+    lengths = pl.Series([len(group) for group in groups], dtype=pl.UInt32)
+
+    assert adds_up(numbers)
+    assert sums_of_runs(numbers, lengths).to_list() == [sum(group) for group in groups]

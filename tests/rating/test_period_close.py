@@ -62,6 +62,22 @@ def test_every_price_of_every_subscription_gets_one_line(month: Month) -> None:
     assert stored[0][3][0]["quantity"] == "18059974"
 
 
+def test_a_price_is_written_once_a_run(month: Month) -> None:
+    """Two merchants have a run each; every line finds its price in that of its own, and none is there twice."""
+    closing = rate_month(month)
+
+    found = rows(
+        month,
+        """SELECT c.run_id, c.subject, c.meter, p.price::text FROM charge_lines AS c
+            JOIN charge_prices AS p USING (run_id, price_number)""",
+    )
+    assert sorted(found) == sorted(closing.lines.select("run_id", "subject", "meter", "price").rows())
+    assert closing.lines.height == 6
+    distinct = closing.lines.select("run_id", "price").unique().rows()
+    assert sorted(rows(month, "SELECT run_id, price::text FROM charge_prices")) == sorted(distinct)
+    assert len(distinct) == 4
+
+
 def test_a_second_close_finds_nothing_due(month: Month) -> None:
     """What was rated is not rated again, and says so."""
     rate_month(month)

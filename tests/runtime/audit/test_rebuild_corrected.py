@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from time import sleep
 
 import pytest
 from confluent_kafka.admin import AdminClient
@@ -15,12 +16,14 @@ from core.db import transaction
 from ingest.correction import FillAsked, build_fill
 from ingest.event import Envelope
 from runtime.audit.blocks import Block, load_blocks
-from runtime.audit.check_blocks import check_blocks
+from runtime.audit.check_blocks import Evidence, check_blocks
 from runtime.audit.log import LogReader
+from runtime.audit.mended import Mended
 from runtime.audit.read_rows import read_rows
 from runtime.audit.rebuild import digest_of_rows
-from runtime.audit.rebuild_corrected import alone_from_log, alone_in
-from runtime.audit.repair import mend_block
+from runtime.audit.rebuild_corrected import alone_from_log, alone_in, load_fills
+from runtime.audit.repair_blocks import Asked, BlockMender
+from runtime.audit.rewrite import Stores
 from runtime.audit.run import AuditParts, evidence_of
 from runtime.audit.scope import BEGINNING, Scope
 from streams.catalog_cache import CatalogCache
@@ -87,6 +90,14 @@ def test_blocks_are_as_they_were_sealed(parts: AuditParts) -> None:
     assert part.figures["blocks_checked"] == len(LOG)
 
 
+def mend(parts: AuditParts, evidence: Evidence, block: Block) -> Mended:
+    """Repair a block's windows."""
+    stores = Stores(parts.books, parts.store, TOPIC, Retry(RetryPolicy(), parts.clock, sleep))
+    with transaction(parts.books) as connection:
+        fills = load_fills(connection, TOPIC)
+    return BlockMender(stores, evidence, fills).mend([Asked("windows", block)])[0]
+
+
 @pytest.mark.parametrize("offset", [1, 3, 4])
 def test_lost_windows_are_found_and_made_again(parts: AuditParts, offset: int) -> None:
     """The windows of corrections and of a fill follow from the rows before them."""
@@ -100,7 +111,7 @@ def test_lost_windows_are_found_and_made_again(parts: AuditParts, offset: int) -
 
     findings = check_blocks(evidence, [block]).findings
     assert [(found.code, found.repair) for found in findings] == [("windows_differ", "windows")]
-    mend_block(parts, evidence, "windows", block.place)
+    assert mend(parts, evidence, block).done
 
     assert read_rows(parts.store, 1, 0, offset, offset) == before
     assert check_blocks(evidence, blocks_of(parts)).findings == []

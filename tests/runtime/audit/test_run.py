@@ -10,9 +10,10 @@ from sqlalchemy import Engine, text
 from core.db import transaction
 from core.errors import Conflict
 from runtime.audit.keep import keep_report, last_cutoff, last_reports
+from runtime.audit.mended import Mended
 from runtime.audit.read_rows import read_rows
 from runtime.audit.rebuild import digest_of_rows
-from runtime.audit.repair import Mended, repair
+from runtime.audit.repair import repair
 from runtime.audit.run import AuditParts, Report, audit
 from runtime.audit.schedule import audit_next, next_start
 from tests.runtime.audit.conftest import Stream

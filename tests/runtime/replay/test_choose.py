@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ingest.correction import FillAsked
-from runtime.audit.blocks import Block
+from runtime.audit.blocks import Block, Place, place_of_block
 from runtime.replay import choose
-from runtime.replay.choose import Place, neighbours, passes, place_of_block
+from runtime.replay.choose import neighbours, passes
 
 AT = datetime(2026, 10, 1, tzinfo=UTC)
 FILL = FillAsked("f", "m", "meter", AT, AT + timedelta(days=1))
