@@ -144,7 +144,7 @@ def test_the_command_prints_the_table_for_ones_own_figures() -> None:
     ]
 
     assert shown.exit_code == 0
-    assert "| log on disk | 518 GB |" in shown.output
+    assert "| log on disk | 259 GB |" in shown.output
     assert "| `log_days` | 1 |" in shown.output
     assert [result.exit_code for result in wrong] == [2, 2, 2]
 

@@ -38,8 +38,10 @@ TYPES = ("llm.request", "api.call", "disk.report")
 # What names a merchant's things, and when they were stored, must differ.
 OF_ITS_OWN = frozenset(
     "merchant_id customer_id subscription_id price_id meter_id run_id invoice_id number cutoff catalog_version "
-    "claimed_at recorded_at created_at issued_at input_hash".split()
+    "claimed_at recorded_at created_at issued_at input_hash price_number".split()
 )
+# Lines with the prices that they name.
+BOOKED = {"charge_lines": "(SELECT * FROM charge_lines JOIN charge_prices USING (merchant_id, run_id, price_number))"}
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -159,7 +161,9 @@ def windows_of(parts: Parts, merchant: str, view: str) -> list[bytes]:
 
 def booked(parts: Parts, merchant: str, table: str) -> list[bytes]:
     """What a table of the books says of a merchant."""
-    sql = f"SELECT t.* FROM {table} AS t JOIN merchants AS m USING (merchant_id) WHERE m.code = :code"
+    sql = (
+        f"SELECT t.* FROM {BOOKED.get(table, table)} AS t JOIN merchants AS m USING (merchant_id) WHERE m.code = :code"
+    )
     with transaction(parts.books) as connection:
         rows = connection.execute(text(sql), {"code": merchant}).mappings().all()
     return as_bytes([dict(row) for row in rows])

@@ -19,6 +19,9 @@ from runtime.traffic.prepare import prepare_traffic
 from runtime.traffic.usage import month_of
 from tests.runtime.traffic_thread import TrafficThread
 
+# Beyond every offset.
+FAR = 1_000_000
+
 
 def streamed(line: Parts, events: int) -> SimulatorLedger:
     """A ledger whose plan was sent and stored."""
@@ -53,8 +56,8 @@ TAMPERING = [
         "partition 1 stands at",
     ),
     (
-        "UPDATE stream_blocks SET first_offset = 1, last_offset = last_offset + 1 WHERE first_offset = 0",
-        "UPDATE stream_blocks SET first_offset = 0, last_offset = last_offset - 1 WHERE first_offset = 1",
+        f"UPDATE stream_blocks SET first_offset = {FAR}, last_offset = last_offset + {FAR} WHERE first_offset = 0",
+        f"UPDATE stream_blocks SET first_offset = 0, last_offset = last_offset - {FAR} WHERE first_offset = {FAR}",
         "hole in incarnation 1, partition 2",
     ),
     (
