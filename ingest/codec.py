@@ -35,6 +35,9 @@ SMALL_BYTES = 24 * 1024
 # Threads for each column of a message cost three times what unpacking does.
 READ_OPTIONS = pa.ipc.IpcReadOptions(use_threads=False)
 
+# The highest bit of a sequence is never set.
+SEQUENCE_BYTES, SIGN = 8, 0x80
+
 Headers = list[tuple[str, bytes]]
 
 
@@ -69,7 +72,7 @@ def envelope_headers(producer: bytes, sequence: int, value: bytes) -> Headers:
     return [
         (HEADER_VERSION, PACKED_VERSION if value.startswith(MARK) else ENVELOPE_VERSION),
         (HEADER_PRODUCER, producer),
-        (HEADER_SEQUENCE, sequence.to_bytes(8, "big")),
+        (HEADER_SEQUENCE, sequence.to_bytes(SEQUENCE_BYTES, "big")),
     ]
 
 
@@ -79,18 +82,26 @@ def decode_envelope(value: bytes | None, headers: Iterable[tuple[str, bytes]], *
     Raises ``BadEvent`` with ``envelope_unreadable``, or ``envelope_version_unknown`` for a format that this
     release does not know. Nothing else escapes, whatever the bytes are.
     """
-    named = dict(headers)
+    # A header may have no value, whatever clients' types say.
+    named = {name: value or b"" for name, value in headers}
     version = named.get(HEADER_VERSION, b"")
     if version not in READ:
         raise BadEvent("envelope_version_unknown", f"envelope version {version[:16]!r} is none of {[*READ]}")
     try:
         producer = UUID(bytes=named[HEADER_PRODUCER])
-        sequence = int.from_bytes(named[HEADER_SEQUENCE], "big")
+        sequence = read_sequence(named[HEADER_SEQUENCE])
         events = READ[version](value or b"")
         events.validate(full=full)
     except (KeyError, ValueError, OSError, StopIteration, pa.ArrowException) as error:
         raise BadEvent("envelope_unreadable", f"{type(error).__name__}: {error}"[:300]) from error
     return Envelope(producer, sequence, events)
+
+
+def read_sequence(written: bytes) -> int:
+    """A sequence, which the ledger keeps as a signed number; raises ``ValueError`` for any other."""
+    if len(written) != SEQUENCE_BYTES or written[0] >= SIGN:
+        raise ValueError(f"{written[:16]!r} is no sequence")
+    return int.from_bytes(written, "big")
 
 
 def read_stream(value: bytes) -> pa.RecordBatch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import pyarrow as pa
@@ -47,6 +48,16 @@ def test_no_bytes_raise(value: bytes, headed: bool) -> None:
 
     assert isinstance(found, Unreadable)
     assert (found.offset, found.rows, found.raw) == (3, 1, value)
+
+
+@pytest.mark.parametrize("value", [None, b"", bytes(7), b"\xff" * 8, bytes(9)])
+@pytest.mark.parametrize("place", range(3))
+def test_a_header_of_another_form_is_unreadable(place: int, value: Any) -> None:
+    """Kafka allows any, and none at all; a sequence that the ledger could not keep must not come so far."""
+    content, headers = encode_envelope(envelope([Said("1")], 1))
+    headers[place] = (headers[place][0], value)
+
+    assert isinstance(read_message(3, content, headers), Unreadable)
 
 
 @given(st.data())
